@@ -1,0 +1,44 @@
+"""Rates with their uncertainty: one definition for tables, marts and pages."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+Z_95 = 1.959963984540054
+"""The 97.5 % point of the standard normal distribution."""
+
+
+class Rate(NamedTuple):
+    """A share between 0 and 1 with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def wilson(successes: int, trials: int) -> Rate:
+    """A proportion with Wilson's score interval at 95 %.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22: 209-212.
+    Holds its level for small counts and for shares near 0 and 1.  ``0/0`` is 0 with the interval 0 to 1.
+    Raises ``ValueError`` unless ``0 <= successes <= trials``.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials cannot be")
+    if trials == 0:
+        return Rate(0.0, 0.0, 1.0)
+    share = successes / trials
+    z2 = Z_95 * Z_95
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z_95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == trials else min(1.0, centre + half)
+    return Rate(share, low, high)
+
+
+def drop_off(yes: int, asked: int) -> Rate:
+    """``1 - yes/asked`` with its 95 % interval; 0 where nobody was asked."""
+    if asked == 0:
+        return wilson(0, 0)
+    return wilson(asked - yes, asked)

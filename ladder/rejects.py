@@ -1,0 +1,45 @@
+"""Dead letters: an event that was refused, with its bytes and the reason.
+
+What the collector refuses inside an accepted batch travels through the events topic itself, marked by
+``REJECT_HEADER``, so that it lands by the same offsets and commits as everything else.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from ladder.errors import EventError, Reason
+
+REJECT_HEADER: tuple[str, bytes] = ("content-type", b"application/vnd.yesladder.reject+json; contract=1")
+
+Stage = Literal["collector", "stream", "file"]
+
+
+class Reject(msgspec.Struct, frozen=True, kw_only=True):
+    """One refused event.  ``raw``: its bytes as they came (base64 in JSON)."""
+
+    reason: Reason
+    field: str
+    detail: str
+    raw: bytes
+    rejected_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    stage: Stage
+
+    @classmethod
+    def of(cls, error: EventError, raw: bytes, rejected_at: datetime, stage: Stage) -> Reject:
+        return cls(
+            reason=error.reason, field=error.field, detail=error.detail, raw=raw, rejected_at=rejected_at, stage=stage
+        )
+
+
+def encode_reject(reject: Reject) -> bytes:
+    """The value of the Kafka record that carries a dead letter."""
+    return msgspec.json.encode(reject)
+
+
+def decode_reject(value: bytes) -> Reject:
+    """Inverse of ``encode_reject``; raises ``msgspec.DecodeError`` where the value is none of ours."""
+    return msgspec.json.decode(value, type=Reject)

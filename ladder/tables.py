@@ -1,0 +1,131 @@
+"""The lake's tables: columns, grain and meaning.  The stream writes them, the warehouse stores and reads them."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ladder.events import ARROW_SCHEMA
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+MARKED_EVENT = pa.struct(
+    [
+        pa.field("offset_us", pa.int64(), nullable=False),
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("tier", pa.int16()),
+        pa.field("role", pa.string()),
+        pa.field("step", pa.string()),
+    ]
+)
+"""One place in a session's sequence: microseconds since its start, the event, and one of its marks.
+
+An event with two marks stands there twice, an event with none once with null tier, role and step.
+"""
+
+ORIGIN = [
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("partition", pa.int32(), nullable=False),
+]
+"""Where rows came from: ``kafka:TOPIC`` with the Kafka partition, or ``file`` with partition 0."""
+
+LANDED = pa.field("landed_date", pa.date32(), nullable=False)
+"""The UTC day of the commit; every table's partition column (docs/decisions/0004)."""
+
+EVENTS: pa.Schema = pa.schema(
+    [
+        *ARROW_SCHEMA,
+        pa.field("late", pa.bool_(), nullable=False),
+        *ORIGIN,
+        pa.field("record_offset", pa.int64(), nullable=False),
+        LANDED,
+    ]
+)
+"""One row per accepted event.  ``late``: arrived after the watermark, so in no session until re-sessionised."""
+
+SESSIONS: pa.Schema = pa.schema(
+    [
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("ladder", pa.string(), nullable=False),
+        pa.field("visitor_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string()),
+        pa.field("started_at", _TIME, nullable=False),
+        pa.field("ended_at", _TIME, nullable=False),
+        *[
+            pa.field(count, pa.int32(), nullable=False)
+            for count in ("events", "asks", "yeses", "noes", "rewards", "cheers", "regrets")
+        ],
+        pa.field("highest_tier", pa.int16()),
+        pa.field("tiers_reached", pa.list_(pa.int16()), nullable=False),
+        pa.field("first_ask_tier", pa.int16()),
+        pa.field("largest_leap", pa.int16()),
+        pa.field("capped", pa.bool_(), nullable=False),
+        pa.field("page_url", pa.string()),
+        pa.field("referrer", pa.string()),
+        pa.field("utm_source", pa.string()),
+        pa.field("utm_medium", pa.string()),
+        pa.field("utm_campaign", pa.string()),
+        pa.field("device_class", pa.string()),
+        pa.field("sequence", pa.list_(MARKED_EVENT), nullable=False),
+        *ORIGIN,
+        LANDED,
+    ]
+)
+"""One row per closed session, ``session_id`` unique.
+
+``highest_tier``: of its yeses.  ``first_ask_tier``: the lowest tier of its first asking event.  ``largest_leap``: the
+largest (tier asked - highest tier held), where an event's own yes is held before its own ask; null without asks.
+Page, referrer, campaign and device are each the first value that an event of the session carries.
+``capped``: cut (or begun) by a cap on length or events.
+"""
+
+REJECTS: pa.Schema = pa.schema(
+    [
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("detail", pa.string(), nullable=False),
+        pa.field("raw", pa.binary(), nullable=False),
+        pa.field("rejected_at", _TIME, nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        *ORIGIN,
+        pa.field("record_offset", pa.int64(), nullable=False),
+        LANDED,
+    ]
+)
+"""One row per refused event (the dead letters).  ``stage``: `collector`, `stream` or `file`; ``raw``: its bytes."""
+
+CHECKPOINTS: pa.Schema = pa.schema(
+    [
+        *ORIGIN,
+        pa.field("first_offset", pa.int64(), nullable=False),
+        pa.field("next_offset", pa.int64(), nullable=False),
+        *[
+            pa.field(count, pa.int64(), nullable=False)
+            for count in ("landed", "duplicates", "rejected", "late", "sessions", "skipped_offsets")
+        ],
+        pa.field("watermark", _TIME),
+        pa.field("open_since", _TIME),
+        pa.field("committed_at", _TIME, nullable=False),
+        LANDED,
+    ]
+)
+"""One row per checkpoint and partition: what it took in, [first_offset, next_offset), and what became of it.
+
+``skipped_offsets``: offsets the broker no longer had.  ``open_since``: the oldest event that is in no session yet.
+"""
+
+TABLES: dict[str, pa.Schema] = {
+    "events": EVENTS,
+    "rejects": REJECTS,
+    "checkpoints": CHECKPOINTS,
+    "sessions": SESSIONS,
+}
+"""In the order of a checkpoint's commits; ``sessions`` comes last and is the truth."""
+
+TIME_COLUMN = {
+    "events": "occurred_at",
+    "sessions": "started_at",
+    "rejects": "rejected_at",
+    "checkpoints": "committed_at",
+}
+"""The column each table's files are sorted by and carry statistics of."""
