@@ -76,7 +76,7 @@ SESSIONS: pa.Schema = pa.schema(
 ``highest_tier``: of its yeses.  ``first_ask_tier``: the lowest tier of its first asking event.  ``largest_leap``: the
 largest (tier asked - highest tier held), where an event's own yes is held before its own ask; null without asks.
 Page, referrer, campaign and device are each the first value that an event of the session carries.
-``capped``: cut (or begun) by a cap on length or events.
+``capped``: cut by a cap on length or events; the visitor went on in the next session.
 """
 
 REJECTS: pa.Schema = pa.schema(
@@ -101,7 +101,7 @@ CHECKPOINTS: pa.Schema = pa.schema(
         pa.field("next_offset", pa.int64(), nullable=False),
         *[
             pa.field(count, pa.int64(), nullable=False)
-            for count in ("landed", "duplicates", "rejected", "late", "sessions", "skipped_offsets")
+            for count in ("landed", "duplicates", "rejected", "late", "skipped_offsets")
         ],
         pa.field("watermark", _TIME),
         pa.field("open_since", _TIME),

@@ -1,0 +1,17 @@
+"""Every metric of the product, declared once: name, kind, meaning.  Units stand in the name."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS_LANDED = Counter("yesladder_events_landed_total", "Events committed to the lake by this worker")
+EVENTS_LATE = Counter("yesladder_events_late_total", "Events that arrived after the watermark, landed and flagged")
+EVENTS_DUPLICATE = Counter("yesladder_events_duplicate_total", "Events whose id had arrived already, left out")
+EVENTS_REJECTED = Counter("yesladder_events_rejected_total", "Events sent to the dead letters", ["reason"])
+SESSIONS_CLOSED = Counter("yesladder_sessions_closed_total", "Sessions closed and committed")
+OFFSETS_SKIPPED = Counter("yesladder_offsets_skipped_total", "Kafka offsets that were gone before they could be read")
+OPEN_EVENTS = Gauge("yesladder_open_events", "Events held because their session may still grow")
+OPEN_SESSIONS = Gauge("yesladder_open_sessions", "Visitors with an open session (an estimate)")
+CHECKPOINT_SECONDS = Histogram("yesladder_checkpoint_seconds", "Time from taking records in to their commit")
+LAG_RECORDS = Gauge("yesladder_lag_records", "Kafka records not committed to the lake yet", ["partition"])
+WATERMARK_DELAY = Gauge("yesladder_watermark_delay_seconds", "How far event time is behind the clock", ["partition"])

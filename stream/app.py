@@ -1,0 +1,342 @@
+"""The Faust app: how little the framework adds.
+
+Faust joins the group, rebalances and fetches; ``stream.transport`` hands each fetch over whole; here fetches are
+gathered and, every second or fifty thousand events, given to ``stream.checkpoint``, off the event loop.
+
+Whatever goes wrong ends the process: a commit that another worker's commit has overtaken (``Fenced``), a gap, a full
+disk.  The lake is then exactly what it was, and whoever supervises starts the worker anew from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.serializers import codecs
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from ladder import metrics
+from ladder.connection import KafkaConnection
+from ladder.errors import YesladderError
+from ladder.tiers import Ladder
+from stream.authentication import credentials
+from stream.checkpoint import Checkpoint, Hold, Lake
+from stream.rejects import RejectBrake, TooManyRejects
+from stream.transport import SCHEME, Batch, Fetching
+
+log = logging.getLogger(__name__)
+
+EXIT_RESTART = 3
+"""The worker lost its hold on something; starting it again is right."""
+EXIT_HALT = 4
+"""Starting it again would end the same way; a person must look."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """How a worker runs.  Names as in ``yesladder worker --help``.
+
+    ``idle_after``: a partition without input for this long is taken to have reached the present, less this time
+    (None: never).
+    ``drain``: on a graceful stop, close the sessions that are still open (for replays of history).
+    """
+
+    connection: KafkaConnection
+    topic: str = "events"
+    group: str = "yesladder"
+    checkpoint_interval: timedelta = timedelta(seconds=1)
+    checkpoint_events: int = 50_000
+    idle_after: timedelta | None = timedelta(minutes=1)
+    drain: bool = False
+    max_reject_share: float = 0.5
+    max_reject_run: int = 10_000
+    session_timeout: timedelta = timedelta(seconds=30)
+    stalled_after: timedelta = timedelta(minutes=2)
+    web_host: str = "127.0.0.1"
+    web_port: int | None = 6066
+    data_dir: Path = field(default_factory=lambda: Path("worker-data"))
+
+
+class Gap(YesladderError):
+    """Faust dropped a fetch on its way to the agent."""
+
+
+class Assignment:
+    """One assignment: its hold on the lake and the records gathered since the last checkpoint."""
+
+    def __init__(self, hold: Hold, now: datetime) -> None:
+        self.hold = hold
+        self.fetched = dict(hold.reached)
+        self.taken = dict(hold.reached)
+        self.holes: dict[int, int] = {}
+        self.records: list[Any] = []
+        self.last_input = dict.fromkeys(hold.reached, now)
+        self.events = 0
+        self.closed = False
+        self.lock = asyncio.Lock()
+        self.emptied = asyncio.Event()
+
+    def take(self, batch: Batch, now: datetime) -> None:
+        """Gather a fetch; raises ``Gap`` unless it begins where the last one ended."""
+        partition = batch.records[0].partition
+        if batch.begins != self.taken[partition]:
+            raise Gap(f"partition {partition}: offset {self.taken[partition]} was due, {batch.begins} came")
+        self.taken[partition] = batch.records[-1].offset + 1
+        self.last_input[partition] = now
+        self.records.extend(batch.records)
+        # A record carries several events; their number is only known after decoding, their size tells enough.
+        self.events += sum(1 + len(record.value or b"") // 512 for record in batch.records)
+
+    def empty(self) -> list[Any]:
+        records, self.records, self.events = self.records, [], 0
+        self.emptied.set()
+        return records
+
+
+class Assignments:
+    """Who owns the partitions now (see ``stream.transport.Assignments``), and the checkpoints made in its name."""
+
+    def __init__(self, settings: WorkerSettings, ladder: Ladder, lake: Lake, now: Callable[[], datetime]) -> None:
+        self.current: Assignment | None = None
+        self.last_checkpoint = now()
+        self._settings = settings
+        self._ladder = ladder
+        self._lake = lake
+        self._now = now
+        self._brake = RejectBrake(settings.max_reject_share, run=settings.max_reject_run)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._due = asyncio.Event()
+
+    async def claim(self, partitions: set[int]) -> Assignment:
+        topic = self._settings.topic
+        hold = await self._off_loop(lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
+        log.info("partitions %s from offsets %s", sorted(partitions), hold.reached)
+        return Assignment(hold, self._now())
+
+    def replace(self, owner: Fetching | None) -> None:
+        if self.current is not None:
+            self.current.closed = True
+            self.current.emptied.set()
+        self.current = owner  # type: ignore[assignment]  # the transport passes on what `claim` gave it
+
+    async def take(self, batch: Batch) -> None:
+        """Gather a fetch, and hold the stream back while too much is gathered."""
+        owner = self.current
+        if owner is None or batch.owner is not owner:
+            return
+        owner.take(batch, self._now())
+        limit = self._settings.checkpoint_events
+        if owner.events >= limit:
+            self._due.set()
+        while owner.events >= 2 * limit and not owner.closed:
+            owner.emptied.clear()
+            await owner.emptied.wait()
+
+    async def wait_due(self) -> None:
+        """Until the interval has passed or enough is gathered."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._due.wait(), self._settings.checkpoint_interval.total_seconds())
+        self._due.clear()
+
+    async def checkpoint(self, *, finish: bool = False) -> None:
+        """Commit what is gathered, unless the assignment has ended meanwhile."""
+        owner = self.current
+        if owner is None:
+            return
+        async with owner.lock:
+            if owner.closed:
+                return
+            now = self._now()
+            idle = self._idle(owner, now)
+            records = owner.empty()
+            with metrics.CHECKPOINT_SECONDS.time():
+                done = await self._off_loop(
+                    lambda: owner.hold.checkpoint(records, now=now, idle_until=idle, finish=finish)
+                )
+            self.last_checkpoint = self._now()
+            self._measure(owner, done, now)
+
+    async def revoke(self) -> None:
+        """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner."""
+        owner = self.current
+        self.replace(None)
+        if owner is not None:
+            async with owner.lock:
+                log.info("gave up partitions %s", sorted(owner.hold.reached))
+
+    def healthy(self) -> bool:
+        """Whether a checkpoint was looked at lately (an idle worker looks every interval, too)."""
+        return self._now() - self.last_checkpoint < self._settings.stalled_after
+
+    def _idle(self, owner: Assignment, now: datetime) -> dict[int, datetime]:
+        """Partitions that have been silent for long with sessions open, in steps that let a session close."""
+        after = self._settings.idle_after
+        if after is None:
+            return {}
+        step = self._ladder.session_gap / 8
+        idle: dict[int, datetime] = {}
+        for p, last in owner.last_input.items():
+            newest = owner.hold.sessioniser.newest(p)
+            silent = now - last >= after and owner.taken[p] == owner.hold.reached[p]
+            if silent and newest is not None and now - after - newest >= step:
+                open_since = owner.hold.sessioniser.open_since(p)
+                if open_since is not None:
+                    idle[p] = now - after
+        return idle
+
+    def _measure(self, owner: Assignment, done: Checkpoint, now: datetime) -> None:
+        metrics.EVENTS_LANDED.inc(done.landed)
+        metrics.EVENTS_LATE.inc(done.late)
+        metrics.EVENTS_DUPLICATE.inc(done.duplicates)
+        metrics.SESSIONS_CLOSED.inc(done.sessions)
+        metrics.OFFSETS_SKIPPED.inc(done.skipped_offsets)
+        for reason, count in done.rejects.items():
+            metrics.EVENTS_REJECTED.labels(reason=reason).inc(count)
+        sessioniser = owner.hold.sessioniser
+        metrics.OPEN_EVENTS.set(sessioniser.open_events())
+        metrics.OPEN_SESSIONS.set(sessioniser.open_sessions())
+        for p in owner.hold.reached:
+            watermark = sessioniser.watermark(p)
+            if watermark is not None:
+                metrics.WATERMARK_DELAY.labels(partition=str(p)).set((now - watermark).total_seconds())
+
+    async def _off_loop(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class _Verbatim(codecs.Codec):
+    """Values reach the agent as they are; ``stream.decoding`` decodes them, whole fetches at a time."""
+
+    def _loads(self, s: Any) -> Any:
+        return s
+
+    def _dumps(self, s: Any) -> Any:
+        return s
+
+
+codecs.register("verbatim", _Verbatim())
+
+
+class WorkerApp(faust.App):
+    """A Faust app that knows who owns the partitions."""
+
+    assignments: Assignments
+
+
+def create_app(
+    settings: WorkerSettings,
+    ladder: Ladder,
+    lake: Lake,
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    end: Callable[[int], Any] = os._exit,
+) -> WorkerApp:
+    """A worker that sessionises ``settings.topic`` into ``lake``.  ``end``: how the process ends when it must."""
+    heartbeat = settings.session_timeout.total_seconds() / 4
+    app = WorkerApp(
+        settings.group,
+        broker=[f"{SCHEME}://{address}" for address in settings.connection.addresses],
+        broker_credentials=credentials(settings.connection),
+        # Signs of life: short on the embedded broker, whose join waits half of the session timeout.
+        broker_session_timeout=settings.session_timeout.total_seconds(),
+        broker_heartbeat_interval=heartbeat,
+        broker_max_poll_records=10_000,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=8 * 1024 * 1024,
+        # Counts fetches here, not events: enough to keep the checkpoint busy, little enough to hold back by.
+        stream_buffer_maxsize=8,
+        stream_wait_empty=False,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        datadir=str(settings.data_dir),
+        web_enabled=settings.web_port is not None,
+        web_bind=settings.web_host,
+        web_port=settings.web_port or 0,
+        web_host=settings.web_host,
+    )
+    assignments = Assignments(settings, ladder, lake, now)
+    app.assignments = assignments
+    # acks=False: Faust's own bookkeeping of offsets stalls on batches; the lake keeps the offsets.
+    topic = app.topic(
+        settings.topic, value_type=None, value_serializer="verbatim", key_serializer="verbatim", acks=False
+    )
+
+    def fail(error: BaseException) -> None:
+        expected = isinstance(error, YesladderError)
+        log.error("worker stops: %s", error, exc_info=None if expected else error)
+        sys.stderr.flush()
+        end(EXIT_HALT if isinstance(error, TooManyRejects) else EXIT_RESTART)
+
+    @app.agent(topic)
+    async def gather(stream: Any) -> None:
+        async for batch in stream:
+            try:
+                await assignments.take(batch)
+            except Exception as error:
+                fail(error)
+
+    async def checkpoints() -> None:
+        while not app.should_stop:
+            await assignments.wait_due()
+            try:
+                await assignments.checkpoint()
+            except Exception as error:
+                fail(error)
+            _measure_lag(app, assignments)
+
+    async def give_up(*_: Any, **__: Any) -> None:
+        await assignments.revoke()
+
+    async def last_checkpoint(*_: Any, **__: Any) -> None:
+        try:
+            await assignments.checkpoint(finish=settings.drain)
+        except Exception as error:
+            fail(error)
+
+    app.task(checkpoints)
+    app.on_partitions_revoked.connect(give_up, weak=False)
+    app.on_before_shutdown.connect(last_checkpoint, weak=False)
+
+    @app.page("/health")
+    async def health(view: Any, request: Any) -> Any:
+        healthy = assignments.healthy()
+        owner = assignments.current
+        answer = {
+            "status": "ok" if healthy else "stalled",
+            "partitions": sorted(owner.hold.reached) if owner else [],
+            "seconds_since_checkpoint": round((now() - assignments.last_checkpoint).total_seconds(), 3),
+        }
+        return view.json(answer, status=200 if healthy else 503)
+
+    @app.page("/metrics")
+    async def prometheus(view: Any, request: Any) -> Any:
+        return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def run_worker(settings: WorkerSettings, ladder: Ladder, lake: Lake, *, loglevel: str = "WARN") -> None:
+    """Run a worker until SIGTERM or SIGINT; leaves through ``SystemExit``."""
+    app = create_app(settings, ladder, lake)
+    faust.Worker(app, loglevel=loglevel, redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+def _measure_lag(app: Any, assignments: Assignments) -> None:
+    owner = assignments.current
+    if owner is None:
+        return
+    for tp in app.consumer.assignment():
+        if tp.partition in owner.hold.reached:
+            lag = max(0, (app.consumer.highwater(tp) or 0) - owner.hold.reached[tp.partition])
+            metrics.LAG_RECORDS.labels(partition=str(tp.partition)).set(lag)

@@ -1,0 +1,27 @@
+"""A Kafka connection's secrets in the form Faust wants them."""
+
+from __future__ import annotations
+
+import ssl
+
+import faust
+from faust.types.auth import CredentialsT
+
+from ladder.connection import KafkaConnection
+
+
+def credentials(connection: KafkaConnection) -> CredentialsT | None:
+    """None for plain text without authentication."""
+    context: ssl.SSLContext | None = None
+    if connection.uses_tls:
+        context = ssl.create_default_context(cafile=connection.ca_file)
+        if connection.certificate_file is not None:
+            context.load_cert_chain(connection.certificate_file, connection.key_file)
+    if connection.uses_sasl:
+        return faust.SASLCredentials(
+            username=connection.username,
+            password=connection.password,
+            ssl_context=context,
+            mechanism=connection.sasl_mechanism,
+        )
+    return faust.SSLCredentials(context=context) if context is not None else None

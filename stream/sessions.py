@@ -1,0 +1,443 @@
+"""Event-time sessions: the idea of the whole project, with no Faust, no Kafka and no clock.
+
+A session is a maximal run of one visitor's events in which no silence is longer than the gap.  Events are held, in
+event time, until the *watermark* (the newest event time seen in their Kafka partition, less the ladder's lateness) has
+passed them; what lies before it is final, so sessions are cut from sorted columns and never change afterwards.
+
+An event is *late* when it occurred before the watermark that the records ahead of it in its partition had already set.
+That depends on nothing but the order of the records, so for any batching and any restart:
+
+    sessions(stream) == sessions(batch over the same events without the late ones and without duplicates)
+
+A session is given out once the watermark has passed its end plus the gap (in steps of an eighth of the gap, which keeps
+the sorting cheap).  Two events of one visitor and instant are ordered by arrival (``received_at``), then by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
+from ladder.tiers import Ladder, Role
+from stream.marks import MarkTable
+
+Int64s = npt.NDArray[np.int64]
+
+HELD = (
+    "partition",
+    "visitor_id",
+    "occurred_at",
+    "received_at",
+    "event_id",
+    "name",
+    "user_id",
+    "properties",
+    "page_url",
+    "referrer",
+    "utm_source",
+    "utm_medium",
+    "utm_campaign",
+    "device_class",
+)
+"""The columns of an event that its session needs."""
+
+FIRST_TOUCH = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "device_class")
+
+SESSION_COLUMNS: pa.Schema = SESSIONS.remove(SESSIONS.get_field_index(LANDED.name))
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_NEVER = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that a partition's sessions to come depend on.
+
+    ``newest``: the newest event time seen (None before the first event).  ``events``: those in no session yet, in the
+    columns ``HELD``.
+    """
+
+    newest: datetime | None
+    events: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of a batch.
+
+    ``events``: what is to be kept, with the column ``late``.  ``duplicates``: partition and record_offset of the rest.
+    """
+
+    events: pl.DataFrame
+    duplicates: pl.DataFrame
+
+
+@dataclass
+class _Partition:
+    newest: int = _NEVER
+    boundary: int = _NEVER
+    slots: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
+    released: list[pl.DataFrame] = field(default_factory=list)
+    carried: pl.DataFrame | None = None
+    open_ids: set[str] = field(default_factory=set)
+
+    def held(self) -> list[pl.DataFrame]:
+        frames = [*self.released, *(frame for slot in self.slots.values() for frame in slot)]
+        return frames if self.carried is None else [self.carried, *frames]
+
+
+class Sessioniser:
+    """Folds batches of events in, gives closed sessions out.
+
+    ``source`` fills the column of that name.  Visitors are told apart per partition: a visitor's events must share one.
+    """
+
+    def __init__(self, ladder: Ladder, source: str) -> None:
+        self._ladder = ladder
+        self._source = source
+        self._marks = MarkTable(ladder)
+        self._gap = ladder.session_gap // _MICROSECOND
+        self._lateness = ladder.lateness // _MICROSECOND
+        self._slot = max(1, self._gap // 8)
+        self._longest = ladder.max_session_length // _MICROSECOND
+        self._most = ladder.max_session_events
+        self._partitions: dict[int, _Partition] = {}
+
+    def add(self, events: pl.DataFrame) -> Intake:
+        """Take a batch in, rows in record order within each partition.
+
+        Columns: the contract's, ``partition``, ``record_offset`` and ``record_time`` (the Kafka record's own time,
+        which keeps an event that claims to come from the future from moving the watermark).  Of events with one id,
+        those after the first are duplicates while the first one's session is open.
+        """
+        at = _us(events["occurred_at"])
+        moves = np.minimum(at, _us(events["record_time"]))
+        partition = events["partition"].to_numpy()
+        late = np.zeros(len(events), bool)
+        duplicate = np.zeros(len(events), bool)
+        for number in np.unique(partition).tolist():
+            rows = np.flatnonzero(partition == number)
+            state = self._partitions.setdefault(number, _Partition())
+            before = np.maximum.accumulate(np.concatenate(([state.newest], moves[rows])))
+            late[rows] = at[rows] < _minus(before[:-1], self._lateness)
+            state.newest = int(before[-1])
+            on_time = rows[~late[rows]]
+            ids = events["event_id"].gather(on_time).to_list()
+            known = state.open_ids
+            for row, event_id in zip(on_time.tolist(), ids, strict=True):
+                if event_id in known:
+                    duplicate[row] = True
+                else:
+                    known.add(event_id)
+        kept = events.with_columns(late=pl.Series(late))
+        if duplicate.any():
+            kept = kept.filter(~duplicate)
+        self._hold(kept.filter(~pl.col("late")).select(HELD))
+        return Intake(kept.drop("record_time"), events.select("partition", "record_offset").filter(duplicate))
+
+    def advance(self, partition: int, newest: datetime) -> None:
+        """Say that time has come to ``newest`` in a partition although no event did; never moves backwards."""
+        state = self._partitions.setdefault(partition, _Partition())
+        state.newest = max(state.newest, _to_us(newest))
+
+    def finish(self, partitions: Iterable[int] | None = None) -> None:
+        """Say that input has ended: the watermark passes every open session; what still comes for then is late."""
+        for number in list(self._partitions) if partitions is None else partitions:
+            state = self._partitions[number]
+            last = max((_to_us(_latest(frame)) for frame in state.held() if len(frame)), default=None)
+            if last is not None:
+                state.newest = max(state.newest, last + self._lateness + self._gap + self._slot + 1)
+
+    def take_closed(self) -> pa.Table:
+        """The sessions closed since the last call, in the columns ``SESSION_COLUMNS``."""
+        frames: list[pl.DataFrame] = []
+        for state in self._partitions.values():
+            if not self._release(state):
+                continue
+            if state.carried is not None:
+                frames.append(state.carried)
+            frames.extend(state.released)
+            state.carried, state.released = None, []
+        if not sum(map(len, frames)):
+            return SESSION_COLUMNS.empty_table()
+        return self._cut(pl.concat(frames))
+
+    def newest(self, partition: int) -> datetime | None:
+        """The newest event time seen in a partition; None before its first event."""
+        state = self._partitions.get(partition)
+        return None if state is None or state.newest == _NEVER else _from_us(state.newest)
+
+    def watermark(self, partition: int) -> datetime | None:
+        """Up to where a partition's event time is final; None before its first event."""
+        newest = self.newest(partition)
+        return None if newest is None else newest - self._ladder.lateness
+
+    def open_events(self) -> int:
+        """Events held because their sessions may still grow."""
+        return sum(len(frame) for state in self._partitions.values() for frame in state.held())
+
+    def open_sessions(self) -> int:
+        """Visitors with an open session (an estimate within a few per cent, cheap enough for every checkpoint)."""
+        frames = [frame.select("visitor_id") for state in self._partitions.values() for frame in state.held()]
+        return int(pl.concat(frames).select(pl.col("visitor_id").approx_n_unique()).item()) if frames else 0
+
+    def open_since(self, partition: int) -> datetime | None:
+        """The oldest event that is in no session yet."""
+        state = self._partitions.get(partition)
+        times = [_earliest(frame) for frame in state.held() if len(frame)] if state else []
+        return min(times, default=None)
+
+    def snapshot(self, partition: int) -> Snapshot:
+        """A partition's state; ``restore`` of it, here or elsewhere, goes on as if nothing had happened."""
+        state = self._partitions[partition]
+        frames = state.held()
+        events = pl.concat(frames) if frames else pl.DataFrame(schema=_HELD_SCHEMA)
+        return Snapshot(self.newest(partition), events)
+
+    def restore(self, partition: int, snapshot: Snapshot) -> None:
+        """Take over a partition, forgetting what was known of it.  ``snapshot.events`` may be in any order."""
+        state = _Partition() if snapshot.newest is None else _Partition(newest=_to_us(snapshot.newest))
+        self._partitions[partition] = state
+        state.open_ids = set(snapshot.events["event_id"].to_list())
+        self._hold(snapshot.events.select(HELD))
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that now belongs to someone else."""
+        self._partitions.pop(partition, None)
+
+    def _hold(self, events: pl.DataFrame) -> None:
+        """Put events into their slot of event time; those already behind the boundary are released at once."""
+        if events.is_empty():
+            return
+        for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
+            state = self._partitions[int(number)]
+            boundary = self._boundary(state)
+            at = _us(rows["occurred_at"])
+            behind = at < boundary
+            if behind.any():
+                state.released.append(rows.filter(behind))
+                rows, at = rows.filter(~behind), at[~behind]
+            slots = at // self._slot
+            for slot in np.unique(slots).tolist():
+                state.slots.setdefault(slot, []).append(rows.filter(slots == slot))
+
+    def _boundary(self, state: _Partition) -> int:
+        """The watermark, rounded down to a slot."""
+        if state.newest == _NEVER:
+            return _NEVER
+        return (state.newest - self._lateness) // self._slot * self._slot
+
+    def _release(self, state: _Partition) -> bool:
+        """Move the slots that the watermark has passed to ``released``; False where it has not moved."""
+        boundary = self._boundary(state)
+        if boundary == state.boundary and not state.released:
+            return False
+        state.boundary = boundary
+        for slot in [slot for slot in state.slots if (slot + 1) * self._slot <= boundary]:
+            state.released.extend(state.slots.pop(slot))
+        return True
+
+    def _cut(self, events: pl.DataFrame) -> pa.Table:
+        """Sort final events, cut them into sessions, give out the closed ones and carry the rest."""
+        events = events.sort("partition", "visitor_id", "occurred_at", "received_at", "event_id")
+        at = _us(events["occurred_at"])
+        partition = events["partition"].to_numpy()
+        visitor = events["visitor_id"]
+        new_visitor = np.ones(len(events), bool)
+        new_visitor[1:] = (partition[1:] != partition[:-1]) | (visitor != visitor.shift(1)).to_numpy()[1:]
+        begins = new_visitor.copy()
+        begins[1:] |= np.diff(at) > self._gap
+        starts, capped = self._cap(np.flatnonzero(begins), at)
+        ends = np.append(starts[1:], len(at)) - 1
+
+        boundaries = {number: state.boundary for number, state in self._partitions.items()}
+        passed = np.array([boundaries[number] for number in partition[starts].tolist()], np.int64)
+        closed = capped | (at[ends] + self._gap < passed)
+        rows_closed = np.repeat(closed, ends - starts + 1)
+        self._carry(events.filter(~rows_closed))
+        if not closed.any():
+            return SESSION_COLUMNS.empty_table()
+        done = events.filter(rows_closed)
+        for (number,), rows in done.select("partition", "event_id").partition_by("partition", as_dict=True).items():
+            self._partitions[int(number)].open_ids.difference_update(rows["event_id"].to_list())
+        lengths = (ends - starts + 1)[closed]
+        return self._sessions(done, np.cumsum(lengths) - lengths, capped[closed])
+
+    def _cap(self, starts: Int64s, at: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
+        """Cut what is too long or holds too many events; the second array marks the pieces after which it went on."""
+        ends = np.append(starts[1:], len(at)) - 1
+        over = (at[ends] - at[starts] > self._longest) | (ends - starts + 1 > self._most)
+        if not over.any():
+            return starts, np.zeros(len(starts), bool)
+        cuts: list[int] = []
+        for start, end in zip(starts[over].tolist(), ends[over].tolist(), strict=True):
+            begin = start
+            while True:
+                too_far = int(np.searchsorted(at[begin : end + 1], at[begin] + self._longest, side="right"))
+                begin += min(too_far, self._most)
+                if begin > end:
+                    break
+                cuts.append(begin)
+        pieces = np.sort(np.concatenate((starts, np.array(cuts, np.int64))))
+        return pieces, np.isin(np.append(pieces[1:], -1), cuts)
+
+    def _carry(self, events: pl.DataFrame) -> None:
+        for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
+            self._partitions[int(number)].carried = rows
+
+    def _sessions(self, events: pl.DataFrame, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
+        """Session rows of sorted events, the n-th session being the rows from ``starts[n]`` to the next start."""
+        ends = np.append(starts[1:], len(events))
+        lengths = ends - starts
+        at = _us(events["occurred_at"])
+        marks = self._marks
+        combo = marks.of(events["name"], events["properties"])
+
+        highest = np.maximum.reduceat(marks.highest_yes[combo], starts)
+        held = _running_max_per_session(marks.highest_yes[combo], lengths)
+        lowest_ask = marks.lowest_ask[combo]
+        leap = np.where(lowest_ask > 0, marks.highest_ask[combo] - held, _NEVER)
+        largest_leap = np.maximum.reduceat(leap, starts)
+        first_ask = _first(lowest_ask > 0, starts, ends)
+        reached = np.bitwise_or.reduceat(marks.yes_bits[combo], starts)
+
+        sizes = marks.row_count[combo]
+        row_starts = np.cumsum(sizes) - sizes
+        event_of_row = np.repeat(np.arange(len(events)), sizes)
+        mark_row = np.repeat(marks.first_row[combo] - row_starts, sizes) + np.arange(int(sizes.sum()))
+        started = at[starts]
+        sequence_rows = pa.StructArray.from_arrays(
+            [
+                pa.array((at - np.repeat(started, lengths))[event_of_row]),
+                *(_arrow(events[name]).take(pa.array(event_of_row)) for name in ("event_id", "name")),
+                *(column.take(pa.array(mark_row)) for column in (marks.row_tier, marks.row_role, marks.row_step)),
+            ],
+            fields=list(MARKED_EVENT),
+        )
+        offsets = np.append(row_starts[starts], len(event_of_row)).astype(np.int32)
+        sequence = pa.ListArray.from_arrays(pa.array(offsets), sequence_rows)
+
+        first_rows = events[starts]
+        user = _last(events["user_id"].is_not_null().to_numpy(), starts, ends)
+        columns: dict[str, Any] = {
+            "session_id": _arrow(
+                first_rows.select(
+                    pl.concat_str("visitor_id", pl.lit("@"), pl.col("occurred_at").to_physical())
+                ).to_series()
+            ),
+            "ladder": pa.array([self._ladder.name] * len(starts), pa.string()),
+            "visitor_id": _arrow(first_rows["visitor_id"]),
+            "user_id": _gather(events["user_id"], user),
+            "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
+            "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
+            "events": pa.array(lengths, pa.int32()),
+            **{
+                column: pa.array(np.add.reduceat(marks.counts[role][combo], starts), pa.int32())
+                for column, role in _ROLE_COLUMNS
+            },
+            "highest_tier": _nullable(highest, highest > 0),
+            "tiers_reached": _tiers(reached),
+            "first_ask_tier": _nullable(lowest_ask[np.maximum(first_ask, 0)], first_ask >= 0),
+            "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
+            "capped": pa.array(capped),
+            **{
+                name: _gather(events[name], _first(events[name].is_not_null().to_numpy(), starts, ends))
+                for name in FIRST_TOUCH
+            },
+            "sequence": sequence,
+            "source": pa.array([self._source] * len(starts), pa.string()),
+            "partition": pa.array(first_rows["partition"].to_numpy(), pa.int32()),
+        }
+        return pa.table(columns, schema=SESSION_COLUMNS)
+
+
+_ROLE_COLUMNS: tuple[tuple[str, Role], ...] = (
+    ("asks", "ask"),
+    ("yeses", "yes"),
+    ("noes", "no"),
+    ("rewards", "reward"),
+    ("cheers", "cheer"),
+    ("regrets", "regret"),
+)
+
+_TIME = pl.Datetime("us", "UTC")
+_HELD_SCHEMA: dict[str, Any] = {
+    name: {"partition": pl.Int32, "occurred_at": _TIME, "received_at": _TIME}.get(name, pl.String) for name in HELD
+}
+
+
+def _us(times: pl.Series) -> Int64s:
+    physical: Int64s = times.to_physical().to_numpy()
+    return physical
+
+
+def _to_us(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _from_us(us: int) -> datetime:
+    return _EPOCH + us * _MICROSECOND
+
+
+def _minus(values: Int64s, amount: int) -> Int64s:
+    """``values - amount``, where "never" stays never."""
+    return np.where(values == _NEVER, _NEVER, values - amount)
+
+
+def _earliest(events: pl.DataFrame) -> datetime:
+    return _from_us(int(_us(events["occurred_at"]).min()))
+
+
+def _latest(events: pl.DataFrame) -> datetime:
+    return _from_us(int(_us(events["occurred_at"]).max()))
+
+
+def _running_max_per_session(values: Int64s, lengths: Int64s) -> Int64s:
+    """The running maximum of small non-negative values, begun anew in each session."""
+    lift = np.repeat(np.arange(len(lengths), dtype=np.int64) << 8, lengths)
+    running: Int64s = np.maximum.accumulate(values + lift) - lift
+    return running
+
+
+def _first(flags: npt.NDArray[np.bool_], starts: Int64s, ends: Int64s) -> Int64s:
+    """Per session the index of its first flagged row, else -1."""
+    rows = np.where(flags, np.arange(len(flags)), len(flags))
+    first = np.minimum.reduceat(rows, starts)
+    return np.where(first < ends, first, -1)
+
+
+def _last(flags: npt.NDArray[np.bool_], starts: Int64s, ends: Int64s) -> Int64s:
+    """Per session the index of its last flagged row, else -1."""
+    rows = np.where(flags, np.arange(len(flags)), -1)
+    last = np.maximum.reduceat(rows, starts)
+    return np.where(last >= starts, last, -1)
+
+
+def _arrow(series: pl.Series) -> pa.Array:
+    array = series.to_arrow().cast(pa.string())
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _gather(series: pl.Series, rows: Int64s) -> pa.Array:
+    """The values at ``rows``; null where a row is -1."""
+    return _arrow(series).take(pa.array(rows, mask=rows < 0))
+
+
+def _nullable(values: Int64s, known: npt.NDArray[np.bool_]) -> pa.Array:
+    return pa.array(np.where(known, values, 0).astype(np.int16), pa.int16(), mask=~known)
+
+
+def _tiers(bits: Int64s) -> pa.Array:
+    """The tiers of each bit set, lowest first."""
+    distinct, which = np.unique(bits, return_inverse=True)
+    lists = [[tier + 1 for tier in range(32) if bit >> tier & 1] for bit in distinct.tolist()]
+    return pa.array(lists, pa.list_(pa.int16())).take(pa.array(which))
