@@ -1,0 +1,76 @@
+"""The topic events travel on: created where it is missing, left alone where it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from ladder.connection import KafkaConnection
+from ladder.errors import YesladderError
+from producers.kafka_client import client_settings, connecting, said
+
+
+@dataclass(frozen=True)
+class TopicFound:
+    """What ``ensure_topic`` found or made; ``str`` of it is a sentence for the user."""
+
+    topic: str
+    partitions: int
+    was_created: bool
+    wanted_partitions: int
+
+    def __str__(self) -> str:
+        size = f"{self.partitions} partition{'s' if self.partitions != 1 else ''}"
+        if self.was_created:
+            return f"created the topic {self.topic} with {size}"
+        if self.partitions == self.wanted_partitions:
+            return f"the topic {self.topic} is there, with {size}"
+        return f"the topic {self.topic} is there with {size}, which stay ({self.wanted_partitions} were asked for)"
+
+
+def ensure_topic(
+    connection: KafkaConnection,
+    topic: str,
+    partitions: int,
+    replication: int,
+    config: Mapping[str, str] | None = None,
+    *,
+    timeout_s: float = 10.0,
+) -> TopicFound:
+    """Create the topic unless it exists; an existing one is not changed, whatever was asked for.
+
+    ``config``: topic settings such as ``retention.ms``.  Raises ``YesladderError`` when Kafka cannot or will not.
+    """
+    with connecting(connection, timeout_s):
+        admin = KafkaAdminClient(**client_settings(connection, timeout_s), request_timeout_ms=int(timeout_s * 1000))
+    try:
+        found = _partitions(admin, topic)
+        if found is not None:
+            return TopicFound(topic, found, was_created=False, wanted_partitions=partitions)
+        wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": dict(config or {})}
+        try:
+            admin.create_topics({topic: wanted})
+        except TopicAlreadyExistsError:
+            was_created = False  # somebody was faster
+        else:
+            was_created = True
+        admin.wait_for_topics([topic], timeout_ms=int(timeout_s * 1000))
+        found = _partitions(admin, topic)
+    except KafkaError as error:
+        raise YesladderError(f"Kafka at {connection.brokers} did not make the topic {topic!r}: {said(error)}") from None
+    finally:
+        admin.close()
+    if found is None:
+        raise YesladderError(f"Kafka at {connection.brokers} created the topic {topic!r} but does not show it")
+    return TopicFound(topic, found, was_created=was_created, wanted_partitions=partitions)
+
+
+def _partitions(admin: KafkaAdminClient, topic: str) -> int | None:
+    """How many partitions the topic has, None where there is no such topic."""
+    for described in admin.describe_topics([topic]):
+        if described["name"] == topic and described["error_code"] == 0:
+            return len(described["partitions"])
+    return None
