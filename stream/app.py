@@ -63,8 +63,12 @@ class WorkerSettings:
     session_timeout: timedelta = timedelta(seconds=30)
     stalled_after: timedelta = timedelta(minutes=2)
     web_host: str = "127.0.0.1"
-    web_port: int | None = 6066
+    web_port: int = 6066
     data_dir: Path = field(default_factory=lambda: Path("worker-data"))
+
+
+class TopicMadeAnew(YesladderError):
+    """The topic ends before the offsets that the lake already holds."""
 
 
 class Gap(YesladderError):
@@ -106,7 +110,14 @@ class Assignment:
 class Assignments:
     """Who owns the partitions now (see ``stream.transport.Assignments``), and the checkpoints made in its name."""
 
-    def __init__(self, settings: WorkerSettings, ladder: Ladder, lake: Lake, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        ladder: Ladder,
+        lake: Lake,
+        now: Callable[[], datetime],
+        end: Callable[[int], Any],
+    ) -> None:
         self.current: Assignment | None = None
         self.last_checkpoint = now()
         self._settings = settings
@@ -116,6 +127,17 @@ class Assignments:
         self._brake = RejectBrake(settings.max_reject_share, run=settings.max_reject_run)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._due = asyncio.Event()
+        self._end = end
+
+    def fail(self, error: BaseException) -> None:
+        """Say why, and end the process."""
+        expected = isinstance(error, YesladderError)
+        log.error("worker stops: %s", error, exc_info=None if expected else error)
+        sys.stderr.flush()
+        self._end(EXIT_HALT if isinstance(error, TooManyRejects | TopicMadeAnew) else EXIT_RESTART)
+
+    def refuse(self, why: str) -> None:
+        self.fail(TopicMadeAnew(why))
 
     async def claim(self, partitions: set[int]) -> Assignment:
         topic = self._settings.topic
@@ -260,23 +282,17 @@ def create_app(
         topic_disable_leader=True,
         store="memory://",
         datadir=str(settings.data_dir),
-        web_enabled=settings.web_port is not None,
+        web_enabled=settings.web_port != 0,
         web_bind=settings.web_host,
-        web_port=settings.web_port or 0,
+        web_port=settings.web_port or 6066,
         web_host=settings.web_host,
     )
-    assignments = Assignments(settings, ladder, lake, now)
+    assignments = Assignments(settings, ladder, lake, now, end)
     app.assignments = assignments
     # acks=False: Faust's own bookkeeping of offsets stalls on batches; the lake keeps the offsets.
     topic = app.topic(
         settings.topic, value_type=None, value_serializer="verbatim", key_serializer="verbatim", acks=False
     )
-
-    def fail(error: BaseException) -> None:
-        expected = isinstance(error, YesladderError)
-        log.error("worker stops: %s", error, exc_info=None if expected else error)
-        sys.stderr.flush()
-        end(EXIT_HALT if isinstance(error, TooManyRejects) else EXIT_RESTART)
 
     @app.agent(topic)
     async def gather(stream: Any) -> None:
@@ -284,7 +300,7 @@ def create_app(
             try:
                 await assignments.take(batch)
             except Exception as error:
-                fail(error)
+                assignments.fail(error)
 
     async def checkpoints() -> None:
         while not app.should_stop:
@@ -292,7 +308,7 @@ def create_app(
             try:
                 await assignments.checkpoint()
             except Exception as error:
-                fail(error)
+                assignments.fail(error)
             _measure_lag(app, assignments)
 
     async def give_up(*_: Any, **__: Any) -> None:
@@ -302,7 +318,7 @@ def create_app(
         try:
             await assignments.checkpoint(finish=settings.drain)
         except Exception as error:
-            fail(error)
+            assignments.fail(error)
 
     app.task(checkpoints)
     app.on_partitions_revoked.connect(give_up, weak=False)

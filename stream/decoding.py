@@ -116,6 +116,18 @@ def _frame(
     )
 
 
+def frame_of(events: Sequence[Event], partition: int, offsets: Sequence[int]) -> pl.DataFrame:
+    """Events at hand as the columns that ``decode`` gives; ``record_time`` is their own ``received_at``."""
+    frame = _frame(
+        b"\n".join(map(encode, events)),
+        np.ones(len(events), np.int64),
+        np.full(len(events), partition, np.int32),
+        np.array(offsets, np.int64),
+        np.zeros(len(events), np.int64),
+    )
+    return frame.with_columns(record_time=pl.col("received_at"))
+
+
 def _strict(records: Iterable[KafkaRecord]) -> tuple[pl.DataFrame, list[PlacedReject]]:
     """The careful path: each record for itself, by the contract's own decoder."""
     encoded: list[bytes] = []

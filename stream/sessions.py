@@ -144,6 +144,13 @@ class Sessioniser:
         self._hold(kept.filter(~pl.col("late")).select(HELD))
         return Intake(kept.drop("record_time"), events.select("partition", "record_offset").filter(duplicate))
 
+    def hold_history(self, partition: int, events: pl.DataFrame) -> None:
+        """Take in events of which none is late or a duplicate, in the columns ``HELD``; they are cut at the next call.
+
+        History spans years: it is kept in one piece instead of in slots of event time.
+        """
+        self._partitions.setdefault(partition, _Partition()).released.append(events)
+
     def advance(self, partition: int, newest: datetime) -> None:
         """Say that time has come to ``newest`` in a partition although no event did; never moves backwards."""
         state = self._partitions.setdefault(partition, _Partition())
@@ -358,6 +365,18 @@ class Sessioniser:
             "partition": pa.array(first_rows["partition"].to_numpy(), pa.int32()),
         }
         return pa.table(columns, schema=SESSION_COLUMNS)
+
+
+def sessionise_history(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
+    """All sessions of events that are complete and free of duplicates, in any order: nothing is late or left open.
+
+    Columns in: those of ``HELD``; out: ``SESSION_COLUMNS``.
+    """
+    sessioniser = Sessioniser(ladder, source)
+    for (number,), rows in events.select(HELD).partition_by("partition", as_dict=True, maintain_order=True).items():
+        sessioniser.hold_history(int(number), rows)
+    sessioniser.finish()
+    return sessioniser.take_closed()
 
 
 _ROLE_COLUMNS: tuple[tuple[str, Role], ...] = (

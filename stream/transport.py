@@ -34,6 +34,10 @@ class Assignments(Protocol):
         """Read from the lake what it takes to own these partitions."""
         ...
 
+    def refuse(self, why: str) -> None:
+        """End the process: going on would lose events."""
+        ...
+
     def replace(self, owner: Fetching | None) -> None:
         """Close the current owner, so that it can commit nothing any more, and put another in its place."""
         ...
@@ -99,6 +103,14 @@ class Consumer(driver.Consumer):
         self._assignments.replace(None)
         owner = await self._assignments.claim({tp.partition for tp in assigned})
         positions = {tp: owner.fetched[tp.partition] for tp in assigned}
+        ends = await self.highwaters(*assigned)
+        for tp, position in positions.items():
+            if position > (ends.get(tp) or 0):
+                self._assignments.refuse(
+                    f"topic {tp.topic}, partition {tp.partition} ends at offset {ends.get(tp)}, but the lake holds it "
+                    f"up to {position}: the topic was made anew. Give the new one another name (--topic), so that its "
+                    "offsets are not taken for the old ones"
+                )
         await self._thread.seek_wait(positions)
         # Faust may run this twice at once; the one that ends last owns the partitions, and only that one.
         self._assignments.replace(owner)

@@ -1,0 +1,52 @@
+# Two commands do everything: `make demo` and `make test`.  Only python3 is needed to begin with.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format docs bench assets clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+
+# The project itself is installed as its wheel, so that what is not packaged is missed here and not by its users.
+install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
+	@echo "Installing (the first time takes a minute or two) ..."
+	@$(UV) sync --frozen --inexact --no-editable --reinstall-package yesladder --quiet
+
+demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
+	@$(BIN)/yesladder demo
+
+test: install  ## all tests but those that need a browser
+	$(BIN)/pytest -m "not browser"
+
+test-all: install  ## all tests; the browser ones need Chromium (apt-get install chromium)
+	$(BIN)/pytest
+
+check: install  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy ladder producers stream warehouse answers yesladder tests benchmarks
+	$(BIN)/lint-imports
+
+format: install  ## put the code into its style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install  ## write the generated pages anew
+	$(BIN)/python -P -m yesladder.documentation docs
+
+bench: install  ## every benchmark; see benchmarks/README.md
+	$(BIN)/python benchmarks/run_all.py
+
+assets:  ## bundle the charts anew (needs Node)
+	cd answers/assets && npm ci && npm run build
+
+clean:
+	rm -rf $(VENV) dist demo-data

@@ -1,0 +1,117 @@
+"""The settings of an installation: the only reader of the environment.
+
+Every setting has a default, an environment variable ``YESLADDER_<NAME>`` and, where a command uses it, an option.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ladder.connection import KafkaConnection, SaslMechanism, SecurityProtocol
+from ladder.durations import parse_duration
+from ladder.errors import UsageError
+from ladder.tiers import Ladder, builtin_ladder, load_ladder
+
+PREFIX = "YESLADDER_"
+
+
+def _duration(value: Any) -> Any:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+
+
+class Settings(BaseSettings):
+    """Where things are and how they run."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    warehouse: Path = Field(Path("warehouse-data"), description="folder of the lake, the marts and the reports")
+    ladder: Path | None = Field(
+        None, description="the ladder file; without it ./ladder.toml, else the built-in five tiers"
+    )
+    brokers: str | None = Field(
+        None, description="Kafka brokers, HOST:PORT,HOST:PORT; without them `demo` and `up` start their own"
+    )
+    topic: str = Field("events", description="the topic of events")
+    partitions: int = Field(4, ge=1, description="partitions of the topic, where it has to be created")
+    replication: int = Field(1, ge=1, description="copies of the topic, where it has to be created; 3 in production")
+    security_protocol: SecurityProtocol = Field("PLAINTEXT", description="how to speak to the brokers")
+    sasl_mechanism: SaslMechanism | None = Field(None, description="how to log in to the brokers")
+    username: str | None = Field(None, description="user name at the brokers")
+    password: SecretStr | None = Field(None, description="password at the brokers")
+    ca_file: str | None = Field(None, description="PEM of the authority behind the brokers' certificates")
+    certificate_file: str | None = Field(None, description="PEM of our own certificate, where brokers ask for one")
+    key_file: str | None = Field(None, description="PEM of that certificate's key")
+    host: str = Field("127.0.0.1", description="the address the collector listens on")
+    port: int = Field(8080, ge=0, le=65535, description="the port the collector listens on; 0 takes a free one")
+    write_keys: str | None = Field(
+        None, description="write keys that the collector knows, separated by commas; without any, every key is taken"
+    )
+    group: str = Field("yesladder", description="the worker's consumer group")
+    checkpoint_interval: Duration = Field(timedelta(seconds=1), description="the longest time between two commits")
+    checkpoint_events: int = Field(50_000, ge=1, description="events after which a commit comes earlier")
+    idle_after: Duration = Field(
+        timedelta(minutes=1),
+        description="silence after which a partition is taken to have reached the present; 0s: never (replays)",
+    )
+    session_timeout: Duration = Field(
+        timedelta(seconds=30), description="silence after which Kafka takes a worker for dead"
+    )
+    max_reject_share: float = Field(0.5, ge=0, le=1, description="share of refused events at which a worker stops")
+    max_reject_run: int = Field(10_000, ge=1, description="refused events in a row at which a worker stops")
+    worker_port: int = Field(6066, ge=0, le=65535, description="port of a worker's health and metrics; 0: none")
+    build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
+
+    def load_ladder(self) -> Ladder:
+        """The ladder in force.  Raises ``UsageError`` for a wrong file."""
+        if self.ladder is not None:
+            return load_ladder(self.ladder)
+        here = Path("ladder.toml")
+        return load_ladder(here) if here.exists() else builtin_ladder()
+
+    def connection(self, brokers: str | None = None) -> KafkaConnection:
+        """How to reach Kafka.  ``UsageError`` where nobody said where it is."""
+        where = brokers or self.brokers
+        if where is None:
+            raise UsageError(
+                "no Kafka brokers given; use --brokers HOST:PORT or YESLADDER_BROKERS, "
+                "or `yesladder up`, which brings its own"
+            )
+        return KafkaConnection(
+            where,
+            security_protocol=self.security_protocol,
+            sasl_mechanism=self.sasl_mechanism,
+            username=self.username,
+            password=None if self.password is None else self.password.get_secret_value(),
+            ca_file=self.ca_file,
+            certificate_file=self.certificate_file,
+            key_file=self.key_file,
+        )
+
+    def known_keys(self) -> frozenset[str] | None:
+        """The write keys; None where every key is taken."""
+        if self.write_keys is None:
+            return None
+        return frozenset(key.strip() for key in self.write_keys.split(",") if key.strip())
+
+
+def read_settings(**options: Any) -> Settings:
+    """Settings from the options given (None: not given), else the environment, else the defaults.
+
+    Raises ``UsageError`` naming the first wrong setting.
+    """
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise UsageError(
+            f"{name} (option --{name.replace('_', '-')} or {PREFIX}{name.upper()}): {first['msg']}"
+        ) from None
