@@ -1,0 +1,66 @@
+"""All that the report page says, as one value: gathered in one place, rendered in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ladder.tiers import Ladder
+from warehouse.query import StepRow, TierRow
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What the quality gate said last.  ``page``: address of its own page, relative to the report's file."""
+
+    passed: bool
+    checked_at: datetime
+    page: str | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """What came in and what became of it.
+
+    ``sent``: events handed to the collector, where the sender counted them.  ``rejected``: by reason code.
+    ``late`` events are landed ones too, that no session holds.  Times are None where nothing happened yet.
+    """
+
+    landed: int
+    duplicates: int
+    rejected: Mapping[str, int]
+    late: int
+    sent: int | None = None
+    landed_at: datetime | None = None
+    built_at: datetime | None = None
+    quality: Quality | None = None
+
+    @property
+    def unaccounted(self) -> int | None:
+        """Events sent that neither landed nor were refused or seen before; None where nobody counted the sent."""
+        if self.sent is None:
+            return None
+        return self.sent - self.landed - self.duplicates - sum(self.rejected.values())
+
+
+@dataclass(frozen=True)
+class ReportFacts:
+    """What ``render_report`` says.  ``first_at`` and ``last_at``: of the events, None where there are none.
+
+    ``per_session`` and ``per_visitor`` hold one row for each tier of the ladder, from the first up.
+    ``attribution``: whose data this is and under which licence, where it must be said.
+    """
+
+    ladder: Ladder
+    written_at: datetime
+    first_at: datetime | None
+    last_at: datetime | None
+    events: int
+    sessions: int
+    visitors: int
+    per_session: tuple[TierRow, ...]
+    per_visitor: tuple[TierRow, ...]
+    steps: tuple[StepRow, ...]
+    health: Health
+    attribution: str | None = None

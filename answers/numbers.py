@@ -1,0 +1,42 @@
+"""Numbers and times as the pages and the terminal say them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+
+def count(number: int) -> str:
+    """``17602`` as ``17,602``."""
+    return f"{number:,}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent with one decimal.  Only a true 0 or 1 is said as 0% or 100%."""
+    text = f"{share:.1%}"
+    if text == "0.0%":
+        return "0%" if share == 0 else "<0.1%"
+    if text == "100.0%":
+        return "100%" if share == 1 else ">99.9%"
+    return text
+
+
+def interval(low: float, high: float) -> str:
+    """The two ends of an interval of shares: ``76.2% to 77.8%``."""
+    return f"{percent(low)} to {percent(high)}"
+
+
+def utc(moment: datetime) -> str:
+    """``28 Feb 2017, 12:45 UTC``; any zone is converted.  Raises ``ValueError`` for a time without a zone."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment} has no zone")
+    at = moment.astimezone(UTC)
+    return f"{at.day} {at:%b %Y, %H:%M} UTC"
+
+
+def listing(names: Sequence[str], last: str = "and", most: int = 4) -> str:
+    """``a``, ``a and b``, ``a, b and c``; of more than ``most`` the first ones and how many others there are."""
+    shown = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} others"]
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
