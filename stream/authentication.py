@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
-
 import faust
 from faust.types.auth import CredentialsT
 
@@ -12,11 +10,7 @@ from ladder.connection import KafkaConnection
 
 def credentials(connection: KafkaConnection) -> CredentialsT | None:
     """None for plain text without authentication."""
-    context: ssl.SSLContext | None = None
-    if connection.uses_tls:
-        context = ssl.create_default_context(cafile=connection.ca_file)
-        if connection.certificate_file is not None:
-            context.load_cert_chain(connection.certificate_file, connection.key_file)
+    context = connection.tls_context()
     if connection.uses_sasl:
         return faust.SASLCredentials(
             username=connection.username,

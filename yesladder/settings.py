@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     )
     max_reject_share: float = Field(0.5, ge=0, le=1, description="share of refused events at which a worker stops")
     max_reject_run: int = Field(10_000, ge=1, description="refused events in a row at which a worker stops")
+    worker_host: str = Field("127.0.0.1", description="the address of a worker's health and metrics")
     worker_port: int = Field(6066, ge=0, le=65535, description="port of a worker's health and metrics; 0: none")
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
 

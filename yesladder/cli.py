@@ -1,0 +1,392 @@
+"""The command line: `yesladder COMMAND`.  Heavy libraries are imported by the commands that need them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from rich.console import Console
+
+from ladder.errors import UsageError, YesladderError
+from yesladder.progress import progress_bar, status
+from yesladder.settings import PREFIX, Settings, read_settings
+
+if TYPE_CHECKING:
+    from producers.replay import ColumnMap
+    from warehouse.lake import Lake
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def main() -> None:
+    """Run the command line; leaves with 0, 1 (it failed) or 2 (wrong usage or configuration)."""
+    try:
+        code = cli.main(prog_name="yesladder", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except YesladderError as error:
+        click.echo(f"yesladder: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="yesladder")
+def cli() -> None:
+    """Where do people drop off on the ladder of small yeses?
+
+    \b
+    yesladder demo       see it work, on real data
+    yesladder up         run all of it here
+    yesladder doctor     what is wrong with this installation, and the fix
+    """
+
+
+def setting(name: str, **more: Any) -> Callable[[Command], Command]:
+    """An option that overrides the setting of that name; its text and default are the setting's own."""
+    field = Settings.model_fields[name]
+    description = f"{field.description}  [env: {PREFIX}{name.upper()}]"
+    return click.option(f"--{name.replace('_', '-')}", name, default=None, help=description, **more)
+
+
+def settings_options(*names: str) -> Callable[[Command], Command]:
+    """Several ``setting`` options, shown in this order."""
+
+    def decorate(command: Command) -> Command:
+        for name in reversed(names):
+            command = setting(name)(command)
+        return command
+
+    return decorate
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+_CONNECTION = ("brokers", "topic", "partitions", "replication", "security_protocol", "sasl_mechanism", "username")
+
+
+@cli.command()
+@click.option(
+    "--events", type=click.IntRange(min=1), help="Use this many events only.  [default: all; 20000 simulated]"
+)
+@click.option(
+    "--dataset", default="moodle_edify", show_default=True, help="moodle_edify, snowplow_web, otto_mini or simulated."
+)
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-data"),
+    show_default=True,
+    help="Where the demo keeps its data; a former demo there is replaced.",
+)
+@_json_option
+def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
+    """The whole road on real data: HTTP, Kafka, worker, lake, SQL, tier table, report.  Ends by itself.
+
+    Example: yesladder demo --dataset simulated --events 20000
+    """
+    from yesladder.demo import run_demo
+
+    result = run_demo(dataset, events, folder, quiet=as_json)
+    if as_json:
+        _print_json(result)
+
+
+@cli.command()
+@settings_options("warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "build_every")
+@click.option(
+    "--kafka-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of the embedded broker."
+)
+def up(kafka_port: int, **options: Any) -> None:
+    """Collector, worker and scheduled builds, with a broker of its own where none is given.  Ctrl-C stops all.
+
+    Example: yesladder up --ladder ladders/shop.toml --write-keys my-site
+    """
+    from yesladder.up import run_up
+
+    run_up(read_settings(**options), kafka_port)
+
+
+@cli.command()
+@settings_options(*_CONNECTION, "host", "port", "write_keys")
+def collect(**options: Any) -> None:
+    """Take events from Segment, Rudder and Jitsu clients over HTTP and put them onto Kafka.
+
+    Example: yesladder collect --brokers localhost:9092 --write-keys my-site
+    """
+    from producers.collector import create_app
+    from producers.kafka_publisher import KafkaPublisher
+    from producers.serving import serve
+    from producers.topics import ensure_topic, is_reachable
+
+    settings = read_settings(**options)
+    connection = settings.connection()
+    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
+    publisher = KafkaPublisher(connection, settings.topic)
+    try:
+        app = create_app(publisher, write_keys=settings.known_keys(), is_ready=lambda: is_reachable(connection))
+        serve(app, settings.host, settings.port, on_ready=lambda url: click.echo(f"collecting at {url}"))
+    finally:
+        publisher.close(timeout_s=10)
+
+
+@cli.command()
+@settings_options(
+    "warehouse", "ladder", *_CONNECTION, "group", "checkpoint_interval", "checkpoint_events", "idle_after",
+    "session_timeout", "max_reject_share", "max_reject_run", "worker_host", "worker_port",
+)  # fmt: skip
+@click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
+@click.option("--log-level", type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]), default="WARN", show_default=True)
+def worker(drain: bool, log_level: str, **options: Any) -> None:
+    """Turn events on Kafka into sessions in the lake, each exactly once.  Run as many as there are partitions.
+
+    It serves /health and /metrics.  Exit code 3: start it again; 4: look at its last words first.
+
+    Example: yesladder worker --brokers localhost:9092 --ladder ladders/shop.toml
+    """
+    from producers.topics import ensure_topic
+    from stream.app import WorkerSettings, run_worker
+
+    settings = read_settings(**options)
+    connection = settings.connection()
+    ladder = settings.load_ladder()
+    lake = _lake(settings)
+    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
+    run_worker(
+        WorkerSettings(
+            connection=connection,
+            topic=settings.topic,
+            group=settings.group,
+            checkpoint_interval=settings.checkpoint_interval,
+            checkpoint_events=settings.checkpoint_events,
+            idle_after=settings.idle_after or None,
+            drain=drain,
+            max_reject_share=settings.max_reject_share,
+            max_reject_run=settings.max_reject_run,
+            session_timeout=settings.session_timeout,
+            web_host=settings.worker_host,
+            web_port=settings.worker_port,
+            data_dir=settings.warehouse / "worker",
+        ),
+        ladder,
+        lake,
+        loglevel=log_level,
+    )
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@settings_options("warehouse", "ladder")
+@click.option(
+    "--map", "mapping", help="Columns of csv and parquet files: visitor=COL,event=COL,time=COL[,user=COL,id=COL]."
+)
+@_json_option
+def backfill(files: tuple[Path, ...], mapping: str | None, as_json: bool, **options: Any) -> None:
+    """Files straight into the lake, without Kafka: ndjson (Segment spec), csv, parquet, each also as .gz.
+
+    Give all files that belong together at once: sessions are cut over all of them.  The same files again add nothing.
+
+    Example: yesladder backfill events.csv.gz --map visitor=uid,event=action,time=ts
+    """
+    from yesladder.backfill import backfill as run
+
+    settings = read_settings(**options)
+    with progress_bar("reading", sum(path.stat().st_size for path in files), quiet=as_json) as advance:
+        done = run(
+            files,
+            _lake(settings),
+            settings.load_ladder(),
+            now=datetime.now(UTC),
+            columns=_columns(mapping),
+            progress=advance,
+        )
+    if as_json:
+        _print_json(done.to_dict())
+    else:
+        click.echo(
+            f"read {done.read:,} events: {done.landed:,} landed ({done.visitors:,} visitors, {done.sessions:,} sessions),"
+            f" {done.duplicates:,} known already, {done.rejected:,} refused"
+        )
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@settings_options(*_CONNECTION)
+@click.option(
+    "--map", "mapping", help="Columns of csv and parquet files: visitor=COL,event=COL,time=COL[,user=COL,id=COL]."
+)
+@click.option("--speed", help="Pace of event time, such as 60x.  [default: as fast as Kafka takes it]")
+@_json_option
+def replay(files: tuple[Path, ...], mapping: str | None, speed: str | None, as_json: bool, **options: Any) -> None:
+    """Files onto Kafka, in their order.
+
+    Example: yesladder replay day.ndjson.gz --brokers localhost:9092 --speed 60x
+    """
+    from producers.kafka_publisher import KafkaPublisher
+    from producers.replay import parse_speed, replay as run
+    from producers.topics import ensure_topic
+
+    settings = read_settings(**options)
+    connection = settings.connection()
+    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
+    publisher = KafkaPublisher(connection, settings.topic)
+    total = sum(path.stat().st_size for path in files)
+    try:
+        with progress_bar("replaying", total, quiet=as_json) as advance:
+            done = run(
+                files,
+                publisher,
+                columns=_columns(mapping),
+                speed=None if speed is None else parse_speed(speed),
+                progress=advance,
+            )
+    finally:
+        publisher.close(timeout_s=10)
+    if as_json:
+        _print_json({"read": done.read, "published": done.published, "rejected": done.rejected})
+    else:
+        click.echo(
+            f"read {done.read:,} events: {done.published:,} published, {done.rejected:,} refused (as dead letters)"
+        )
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@click.option("--full", is_flag=True, help="Build every mart from scratch.")
+@click.option("--accept", is_flag=True, help="Let in what the quality gate holds back.")
+@_json_option
+def build(full: bool, accept: bool, as_json: bool, **options: Any) -> None:
+    """Check what has landed (Great Expectations), then bring the marts up to date (dbt).
+
+    Example: yesladder build --full
+    """
+    from warehouse.build import build as run
+
+    settings = read_settings(**options)
+    with status("building the marts", quiet=as_json) as say:
+        done = run(
+            _lake(settings, must_exist=True),
+            settings.load_ladder(),
+            full=full,
+            accept=accept,
+            progress=say,
+            now=datetime.now(UTC),
+        )
+    if as_json:
+        _print_json(done.to_dict())
+    else:
+        click.echo(done.summary())
+    if done.held_back:
+        raise YesladderError(done.held_back_message())
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@click.option("--unit", type=click.Choice(["session", "visitor"]), default="session", show_default=True)
+@_json_option
+def tiers(unit: str, as_json: bool, **options: Any) -> None:
+    """Where people drop off, tier by tier.
+
+    Example: yesladder tiers --unit visitor --json
+    """
+    from answers.tiers_table import TiersTable
+    from warehouse.query import steps as step_rows, tiers as tier_rows
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    table = tier_rows(settings.warehouse, ladder, unit)
+    if as_json:
+        _print_json(table.to_dict())
+    else:
+        Console().print(TiersTable(table.unit, table.tiers, step_rows(settings.warehouse, ladder, unit), ladder))
+
+
+@cli.command()
+@click.argument("statement")
+@settings_options("warehouse")
+@_json_option
+def sql(statement: str, as_json: bool, **options: Any) -> None:
+    """A read-only query over the marts and the lake.
+
+    Example: yesladder sql "select date, tier_name, asked, yes from fct_tier_dropoff where unit = 'session'"
+    """
+    from answers.result_table import result_table
+    from warehouse.query import run_sql
+
+    rows = run_sql(read_settings(**options).warehouse, statement)
+    if as_json:
+        _print_json({"columns": rows.column_names, "rows": rows.to_pylist()})
+    else:
+        Console().print(result_table(rows))
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: WAREHOUSE/reports/report.html]"
+)
+@_json_option
+def report(out: Path | None, as_json: bool, **options: Any) -> None:
+    """One self-contained page: the ladder, its leaks, and the state of the data.
+
+    Example: yesladder report --out friday.html
+    """
+    from yesladder.reporting import write_report
+
+    settings = read_settings(**options)
+    path = write_report(settings.warehouse, settings.load_ladder(), out, now=datetime.now(UTC))
+    if as_json:
+        _print_json({"report": str(path)})
+    else:
+        click.echo(str(path))
+
+
+@cli.command()
+@settings_options("warehouse", "ladder", *_CONNECTION)
+@_json_option
+def doctor(as_json: bool, **options: Any) -> None:
+    """What is wrong with this installation, and the fix.
+
+    Example: yesladder doctor --brokers localhost:9092
+    """
+    from yesladder.doctor import examine
+
+    findings = examine(options, now=datetime.now(UTC))
+    if as_json:
+        _print_json({"ok": all(f.level != "problem" for f in findings), "findings": [f.to_dict() for f in findings]})
+    else:
+        for finding in findings:
+            click.echo(finding.line())
+    if any(finding.level == "problem" for finding in findings):
+        sys.exit(1)
+
+
+def _lake(settings: Settings, *, must_exist: bool = False) -> Lake:
+    from warehouse.lake import Lake
+
+    root = settings.warehouse / "lake"
+    if must_exist and not root.exists():
+        raise UsageError(
+            f"{settings.warehouse} holds no lake yet; `yesladder backfill`, `yesladder up` or a worker makes one "
+            "(or point --warehouse at another folder)"
+        )
+    return Lake(root)
+
+
+def _columns(mapping: str | None) -> ColumnMap | None:
+    from producers.replay import parse_columns
+
+    return None if mapping is None else parse_columns(mapping)
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, default=str))
