@@ -150,7 +150,7 @@ def decode(data: bytes | msgspec.Raw, received_at: datetime) -> Event:
         raise EventError("too_large", "", f"the event has {len(bytes(data))} bytes; the limit is {MAX_EVENT_BYTES}")
     try:
         wire = _wire_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise event_error(error) from None
     if wire.received_at is not None:
         received_at = wire.received_at
@@ -185,7 +185,7 @@ def decode_record(value: bytes, received_at: datetime) -> list[Event | EventErro
         return [_decode_or_error(value, received_at)]
     try:
         elements = _raw_list_decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return [event_error(error)]
     return [_decode_or_error(raw, received_at + timedelta(microseconds=i)) for i, raw in enumerate(elements)]
 
@@ -207,6 +207,8 @@ def event_error(error: Exception) -> EventError:
     text = str(error)
     if isinstance(error, UnicodeDecodeError):
         return EventError("not_utf8", "", "the text is not UTF-8")
+    if isinstance(error, RecursionError):
+        return EventError("bad_value", "", "is nested too deeply")
     if not isinstance(error, msgspec.ValidationError):
         return EventError("not_json", "", text)
     if missing := _MISSING.search(text):
@@ -240,6 +242,6 @@ def _object_text(field: str, raw: msgspec.Raw) -> str:
             return "{}"
         text = msgspec.json.decode(data, type=str) if data.startswith(b'"') else data.decode()
         _object_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise EventError("wrong_type", field, f"is no JSON object ({error})") from None
     return text

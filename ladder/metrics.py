@@ -15,3 +15,13 @@ OPEN_SESSIONS = Gauge("yesladder_open_sessions", "Visitors with an open session 
 CHECKPOINT_SECONDS = Histogram("yesladder_checkpoint_seconds", "Time from taking records in to their commit")
 LAG_RECORDS = Gauge("yesladder_lag_records", "Kafka records not committed to the lake yet", ["partition"])
 WATERMARK_DELAY = Gauge("yesladder_watermark_delay_seconds", "How far event time is behind the clock", ["partition"])
+
+COLLECTOR_ANSWERS = Counter("yesladder_collector_answers_total", "Answers of the collector", ["status"])
+COLLECTOR_EVENTS = Counter("yesladder_collector_events_total", "Events acknowledged by Kafka and answered with 200")
+COLLECTOR_REJECTED = Counter(
+    "yesladder_collector_events_rejected_total", "Events of accepted requests that became dead letters", ["reason"]
+)
+COLLECTOR_IN_FLIGHT_BYTES = Gauge("yesladder_collector_in_flight_bytes", "Bodies received and not answered yet")
+COLLECTOR_PUBLISH_SECONDS = Histogram(
+    "yesladder_collector_publish_seconds", "Time from handing a group of requests to the publisher to Kafka's word"
+)

@@ -95,8 +95,8 @@ def open_batch(body: bytes) -> Envelope:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         original = event_error(error)
         batch = _reprinted(_forgiving(body, original), original)
-    except RecursionError:
-        raise _too_deep() from None
+    except RecursionError as error:
+        raise event_error(error) from None
     try:
         sent_at = _time_decoder.decode(batch.sent_at)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -112,8 +112,8 @@ def open_single(body: bytes) -> Envelope:
         raise event_error(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Envelope((body,), None, _key(_forgiving(body, event_error(error))))
-    except RecursionError:
-        raise _too_deep() from None
+    except RecursionError as error:
+        raise event_error(error) from None
 
 
 def _forgiving(body: bytes, original: EventError) -> dict[str, Any]:
@@ -192,8 +192,8 @@ def from_segment(
     """
     try:
         return _event(bytes(message), received_at, sent_at, kind)
-    except RecursionError:
-        raise _too_deep() from None
+    except RecursionError as error:
+        raise event_error(error) from None
 
 
 def _event(raw: bytes, received_at: datetime, sent_at: datetime | None, kind: Kind | None) -> Event:
@@ -358,10 +358,6 @@ def _text(value: str | int | None) -> str | None:
 
 def _made_id(raw: bytes, received_at: datetime) -> str:
     return "made-" + blake2b(raw, digest_size=16, key=received_at.isoformat().encode()).hexdigest()
-
-
-def _too_deep() -> EventError:
-    return EventError("bad_value", "", "is nested too deeply")
 
 
 def _spec_error(error: Exception) -> EventError:
