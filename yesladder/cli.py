@@ -213,8 +213,9 @@ def backfill(files: tuple[Path, ...], mapping: str | None, as_json: bool, **opti
         _print_json(done.to_dict())
     else:
         click.echo(
-            f"read {done.read:,} events: {done.landed:,} landed ({done.visitors:,} visitors, {done.sessions:,} sessions),"
-            f" {done.duplicates:,} known already, {done.rejected:,} refused"
+            f"read {done.read:,} events: {done.landed:,} landed "
+            f"({done.visitors:,} visitors, {done.sessions:,} sessions), "
+            f"{done.duplicates:,} known already, {done.rejected:,} refused"
         )
 
 
