@@ -5,7 +5,9 @@ It listens on loopback only and talks to nobody.  Everything in it is gone when 
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -33,8 +35,8 @@ wait "$broker"
 class EmbeddedBroker:
     """The running broker; ``with EmbeddedBroker() as broker: connect(broker.connection)``.
 
-    It is ready when ``start`` (or the ``with``) returns.  It ends with ``stop``, or with this process, whatever ends that.
-    Its log is a file, ``log_text()``.  ``port=None`` takes a free one.
+    It is ready when ``start`` (or the ``with``) returns.  It ends with ``stop``, or with this process, even by SIGKILL.
+    ``port=None`` takes a free one.
     """
 
     def __init__(self, port: int | None = None, ready_within_s: float = 10.0) -> None:
@@ -76,29 +78,40 @@ class EmbeddedBroker:
             log = self.log_text()
             self.stop()
             # Between our look for a free port and the broker's bind, somebody else may take it.
-            if attempt == attempts or "in use" not in log:
-                raise YesladderError(f"the embedded broker did not start on {self.brokers}: {log.strip() or 'no word'}")
+            is_taken = "AddrInUse" in log
+            if attempt == attempts or not is_taken:
+                reason = "the port is taken" if is_taken else " ".join(log.split()) or "it said nothing"
+                raise YesladderError(f"the embedded broker did not start on {self.brokers}: {reason}")
 
     def stop(self) -> None:
         """End the broker and forget its log.  Harmless when it is not running."""
         if self._keeper is None:
             return
+        self._signal(signal.SIGKILL)
+        self._keeper.wait()
         if self._keeper.stdin is not None:
             self._keeper.stdin.close()
-        try:
-            self._keeper.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._keeper.kill()
-            self._keeper.wait()
         self._keeper = None
         if self._log is not None:
             self._log.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Let it be silent without closing a connection, as a broker in trouble is."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
 
     def log_text(self) -> str:
         """The last 4 kB that the broker wrote; empty when it is not running."""
         if self._log is None or not self._log.exists():
             return ""
         return self._log.read_bytes()[-4096:].decode(errors="replace")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._keeper is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._keeper.pid, number)
 
     def _launch(self) -> None:
         url = f"tcp://{self.brokers}"
@@ -113,7 +126,7 @@ class EmbeddedBroker:
                 stdout=handle,
                 stderr=handle,
                 env={"PATH": os.defpath, "NO_COLOR": "1"},  # Tansu would read telemetry and storage addresses from ours
-                start_new_session=True,  # Ctrl-C is for us, who stop the broker last
+                start_new_session=True,  # Ctrl-C is for us, who stop the broker last; and one signal reaches all of it
             )
         finally:
             os.close(handle)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from typing import Literal
-
-from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
-from producers.kafka_client import client_settings, connecting, said
+from producers.kafka_session import KafkaSession, SessionSettings
 from producers.publisher import MAX_IN_FLIGHT_BYTES, InFlight, PublishError, check_partitions, failed, new_future
 from producers.records import Record
 
-_BATCH_BYTES = 900_000
-"""Brokers take batches of up to 1,048,588 bytes by default."""
+_log = logging.getLogger(__name__)
 
-_MAX_BLOCK_MS = 250
-"""For how long ``publish`` may hold its caller: only when the topic is gone from the cluster's metadata."""
+_LOOK_EVERY_S = 0.25
 
 
 class KafkaPublisher:
     """Publishes with acks=all and the idempotent producer: its own retries neither double nor reorder anything.
 
     A publish that Kafka has not acknowledged within ``delivery_timeout_s`` fails; one that would bring more than
-    ``max_in_flight_bytes`` under way fails at once.
+    ``max_in_flight_bytes`` under way fails at once, and so does every one while Kafka is known to be away.
     Raises ``YesladderError`` within about ``connect_timeout_s`` when no broker answers or the topic is missing.
+
+    After a failure a thread connects anew: kafka-python 3.0.12 forgets its producer id when records that it has sent
+    expire, asks for no other, and from then on sends nothing, without an error.
     """
 
     def __init__(
@@ -42,102 +42,70 @@ class KafkaPublisher:
         linger_ms: int = 2,
         compression: Literal["gzip"] | None = None,
     ) -> None:
+        self._connection = connection
         self._topic = topic
-        self._brokers = connection.brokers
+        self._settings = SessionSettings(delivery_timeout_s, connect_timeout_s, linger_ms, compression)
         self._budget = InFlight(max_in_flight_bytes)
+        self._futures: set[Future[None]] = set()
         self._lock = threading.Lock()
-        self._closed = False
-        with connecting(connection, connect_timeout_s):
-            self._producer = KafkaProducer(
-                **client_settings(connection, connect_timeout_s),
-                acks="all",
-                enable_idempotence=True,
-                allow_auto_create_topics=False,
-                compression_type=compression,
-                linger_ms=linger_ms,
-                batch_size=_BATCH_BYTES,
-                max_request_size=8 * _BATCH_BYTES,
-                max_block_ms=_MAX_BLOCK_MS,
-                delivery_timeout_ms=int(delivery_timeout_s * 1000),
-                request_timeout_ms=int(delivery_timeout_s * 500),
-            )
-        try:
-            self._partitions = len(self._producer.partitions_for(topic))
-        except KafkaError as error:
-            self.close(0)
-            raise YesladderError(
-                f"Kafka at {self._brokers} has no topic {topic!r} for us ({said(error)}); create it first"
-            ) from None
+        self._closed = threading.Event()
+        self._session = KafkaSession(connection, topic, self._settings)
+        self._keeper = threading.Thread(target=self._keep, name=f"publisher-{topic}", daemon=True)
+        self._keeper.start()
 
     @property
     def partitions(self) -> int:
-        return self._partitions
+        """As of the last connection: another number when the topic was changed while Kafka was away."""
+        return self._session.partitions
 
     def publish(self, records: Sequence[Record]) -> Future[None]:
-        check_partitions(records, self._partitions)
-        future = new_future()
+        session = self._session
+        check_partitions(records, session.partitions)
         size = sum(record.size for record in records)
-
-        def finish(error: Exception | None) -> None:
-            with self._lock:
-                self._budget.give_back(size)
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(PublishError("unavailable", f"Kafka at {self._brokers}: {said(error)}"))
-
+        future = new_future()
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 return failed(future, PublishError("closed", "the publisher was closed"))
+            if session.trouble is not None:
+                return failed(future, PublishError("unavailable", session.trouble))
             if not self._budget.take(size):
                 return failed(future, self._budget.error())
-        acknowledgements = _Countdown(len(records) + 1, finish)
-        for place, record in enumerate(records):
-            try:
-                sent = self._producer.send(
-                    self._topic, record.value, record.key, headers=list(record.headers), partition=record.partition
-                )
-            except Exception as error:  # whatever it is, the future has to end
-                acknowledgements.failure(error, len(records) - place)
-                break
-            sent.add_callback(acknowledgements.success)
-            sent.add_errback(acknowledgements.failure)
-        acknowledgements.success()
+            self._futures.add(future)
+
+        def ended(reason: str | None) -> None:
+            with self._lock:
+                self._budget.give_back(size)
+                self._futures.discard(future)
+            if reason is None:
+                future.set_result(None)
+            else:
+                future.set_exception(PublishError("closed" if self._closed.is_set() else "unavailable", reason))
+
+        session.send(records, ended)
         return future
 
     def close(self, timeout_s: float) -> None:
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 return
-            self._closed = True
-        try:
-            self._producer.close(timeout=timeout_s)
-        except KafkaTimeoutError:
-            # kafka-python 3.0.12 leaves its sender running when the flush inside close() times out.
-            self._producer._sender.force_close()
-            self._producer._sender.join(timeout_s)
-            self._producer.close(timeout=1)
+            self._closed.set()
+            under_way = set(self._futures)
+        wait(under_way, timeout=timeout_s)
+        self._session.shut()
+        self._keeper.join(timeout=1)
 
-
-class _Countdown:
-    """Calls ``finish`` once, when all have come, with the first error among them.  Called from several threads."""
-
-    def __init__(self, expected: int, finish: Callable[[Exception | None], None]) -> None:
-        self._expected = expected
-        self._finish = finish
-        self._error: Exception | None = None
-        self._lock = threading.Lock()
-
-    def success(self, _: object = None) -> None:
-        self._count(None, 1)
-
-    def failure(self, error: Exception, count: int = 1) -> None:
-        self._count(error, count)
-
-    def _count(self, error: Exception | None, count: int) -> None:
-        with self._lock:
-            self._error = self._error or error
-            self._expected -= count
-            is_last = self._expected == 0
-        if is_last:
-            self._finish(self._error)
+    def _keep(self) -> None:
+        """Look after the session, and put a new one in the place of one in trouble."""
+        while not self._closed.wait(_LOOK_EVERY_S):
+            self._session.check()
+            if self._session.trouble is None:
+                continue
+            _log.warning("connecting anew after %s", self._session.trouble)
+            self._session.shut()
+            while not self._closed.is_set():
+                with contextlib.suppress(YesladderError):
+                    session = KafkaSession(self._connection, self._topic, self._settings)
+                    self._session = session
+                    break
+            if self._closed.is_set():
+                self._session.shut()

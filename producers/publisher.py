@@ -77,6 +77,9 @@ class MemoryPublisher:
         with self._lock:
             if self._closed:
                 return failed(future, PublishError("closed", "the publisher was closed"))
+            if not records:
+                future.set_result(None)
+                return future
             size = sum(record.size for record in records)
             if not self._budget.take(size):
                 return failed(future, self._budget.error())

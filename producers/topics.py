@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
-from producers.kafka_client import client_settings, connecting, said
+from producers.kafka_client import client_settings, connecting, said, wait_for_broker
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,31 @@ def ensure_topic(
     if found is None:
         raise YesladderError(f"Kafka at {connection.brokers} created the topic {topic!r} but does not show it")
     return TopicFound(topic, found, was_created=was_created, wanted_partitions=partitions)
+
+
+def end_offsets(connection: KafkaConnection, topic: str, *, timeout_s: float = 10.0) -> dict[int, int]:
+    """The offset that each partition's next record will get.  Raises ``YesladderError`` when Kafka does not say."""
+    with connecting(connection, timeout_s):
+        consumer = KafkaConsumer(**client_settings(connection, timeout_s), group_id=None)
+    try:
+        numbers = consumer.partitions_for_topic(topic) or set()
+        ends = consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+    except KafkaError as error:
+        raise YesladderError(
+            f"Kafka at {connection.brokers} did not tell where {topic!r} ends: {said(error)}"
+        ) from None
+    finally:
+        consumer.close()
+    return {partition.partition: end for partition, end in ends.items()}
+
+
+def is_reachable(connection: KafkaConnection, *, timeout_s: float = 2.0) -> bool:
+    """Whether any broker answers now."""
+    try:
+        wait_for_broker(connection, timeout_s)
+    except YesladderError:
+        return False
+    return True
 
 
 def _partitions(admin: KafkaAdminClient, topic: str) -> int | None:

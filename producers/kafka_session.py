@@ -1,0 +1,146 @@
+"""One kafka-python producer, from its connecting to its first serious failure."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kafka import KafkaProducer
+from kafka.errors import InvalidRecordError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+
+from ladder.connection import KafkaConnection
+from ladder.errors import YesladderError
+from producers.kafka_client import client_settings, connecting, said
+from producers.records import Record
+
+_BATCH_BYTES = 900_000
+"""Brokers take batches of up to 1,048,588 bytes by default."""
+
+_MAX_BLOCK_MS = 250
+"""For how long ``send`` may hold its caller: only when the topic is gone from the cluster's metadata."""
+
+_THE_RECORDS_FAULT = (InvalidRecordError, MessageSizeTooLargeError, RecordListTooLargeError)
+"""Errors after which the producer is as good as before."""
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """``compression``: gzip is the only one that every Kafka client here reads without a further library."""
+
+    delivery_timeout_s: float
+    connect_timeout_s: float
+    linger_ms: int
+    compression: Literal["gzip"] | None
+
+
+class KafkaSession:
+    """Sends with acks=all and the idempotent producer until something fails; then ``trouble`` says what.
+
+    Raises ``YesladderError`` when no broker answers or the topic is missing.
+    """
+
+    def __init__(self, connection: KafkaConnection, topic: str, settings: SessionSettings) -> None:
+        self.trouble: str | None = None
+        self._topic = topic
+        self._brokers = connection.brokers
+        self._overdue_after_s = settings.delivery_timeout_s + 1.0
+        self._open: deque[_Delivery] = deque()
+        self._lock = threading.Lock()
+        with connecting(connection, settings.connect_timeout_s):
+            self._producer = KafkaProducer(
+                **client_settings(connection, settings.connect_timeout_s),
+                acks="all",
+                enable_idempotence=True,
+                allow_auto_create_topics=False,
+                compression_type=settings.compression,
+                linger_ms=settings.linger_ms,
+                batch_size=_BATCH_BYTES,
+                max_request_size=8 * _BATCH_BYTES,
+                max_block_ms=_MAX_BLOCK_MS,
+                delivery_timeout_ms=int(settings.delivery_timeout_s * 1000),
+                request_timeout_ms=int(settings.delivery_timeout_s * 500),
+            )
+        try:
+            self.partitions = len(self._producer.partitions_for(topic))
+        except KafkaError as error:
+            self.shut()
+            raise YesladderError(f"Kafka at {self._brokers} has no topic {topic!r} for us ({said(error)})") from None
+
+    def send(self, records: Sequence[Record], ended: Callable[[str | None], None]) -> None:
+        """Send the records.  ``ended`` is called once, from any thread: None, or what went wrong with one of them."""
+
+        def finish(error: Exception | None) -> None:
+            if error is None:
+                ended(None)
+                return
+            reason = f"Kafka at {self._brokers}: {said(error)}"
+            if self.trouble is None and not isinstance(error, _THE_RECORDS_FAULT):
+                self.trouble = reason
+            ended(reason)
+
+        delivery = _Delivery(len(records) + 1, time.monotonic() + self._overdue_after_s, finish)
+        with self._lock:
+            while self._open and self._open[0].is_finished:
+                self._open.popleft()
+            self._open.append(delivery)
+        for record in records:
+            try:
+                sent = self._producer.send(
+                    self._topic, record.value, record.key, headers=list(record.headers), partition=record.partition
+                )
+            except Exception as error:  # whatever it is, the delivery has to end
+                delivery.failed(error)
+                break
+            sent.add_callback(delivery.arrived)
+            sent.add_errback(delivery.failed)
+        delivery.arrived()
+
+    def check(self) -> None:
+        """See to it that no delivery waits for ever, though its own timeout should have ended it."""
+        with self._lock:
+            overdue = [delivery for delivery in self._open if time.monotonic() > delivery.deadline]
+        for delivery in overdue:
+            delivery.failed(TimeoutError(f"no acknowledgement within {self._overdue_after_s:g} s"))
+
+    def shut(self) -> None:
+        """Stop at once; whatever is not acknowledged has failed."""
+        # kafka-python's own close() flushes first and, when that takes too long, leaves its sender running.
+        self._producer._sender.force_close()
+        self._producer._sender.join(timeout=2)
+        with contextlib.suppress(KafkaError):
+            self._producer.close(timeout=0)
+        with self._lock:
+            unfinished = list(self._open)
+        for delivery in unfinished:
+            delivery.failed(ConnectionError("the connection was given up"))
+
+
+class _Delivery:
+    """Calls ``finish`` once: when all have arrived, or when one has failed.  Called from several threads."""
+
+    def __init__(self, expected: int, deadline: float, finish: Callable[[Exception | None], None]) -> None:
+        self.deadline = deadline
+        self.is_finished = False
+        self._expected = expected
+        self._finish = finish
+        self._lock = threading.Lock()
+
+    def arrived(self, _: object = None) -> None:
+        with self._lock:
+            self._expected -= 1
+            if self.is_finished or self._expected > 0:
+                return
+            self.is_finished = True
+        self._finish(None)
+
+    def failed(self, error: Exception) -> None:
+        with self._lock:
+            if self.is_finished:
+                return
+            self.is_finished = True
+        self._finish(error)
