@@ -1,0 +1,94 @@
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook="{{ forget('visitor_id', 'int_touched_visitors') }}"
+    )
+}}
+
+with
+
+sessions as (
+    select *
+    from {{ ref('fct_sessions') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
+),
+
+visitors as (
+    select
+        visitor_id,
+        min(started_at) as first_seen_at,
+        max(ended_at) as last_seen_at,
+        count(*) as sessions,
+        cast(sum(events - repeated_events) as bigint) as events,
+        cast(sum(asks) as bigint) as asks,
+        cast(sum(yeses) as bigint) as yeses,
+        cast(sum(noes) as bigint) as noes
+    from sessions
+    group by visitor_id
+),
+
+first_touches as (
+    select visitor_id, page_url, referrer, utm_source, utm_medium, utm_campaign, device_class
+    from sessions
+    qualify row_number() over (partition by visitor_id order by started_at, session_id) = 1
+),
+
+tiers as (
+    select
+        visitor_id,
+        max(tier) as highest_tier,
+        {{ list_in_order('tier', 'tier') }} as tiers_reached
+    from {{ ref('int_visitor_tiers') }}
+    where yeses > 0
+    group by visitor_id
+),
+
+users as (
+    select
+        visitor_id,
+        {{ list_in_order('user_id', 'first_linked_at, user_id') }} as user_ids
+    from {{ ref('int_identity_links') }}
+    group by visitor_id
+),
+
+final as (
+    select
+        visitors.*,
+        tiers.highest_tier,
+        tiers.tiers_reached,
+        users.user_ids,
+        first_touches.page_url as first_page_url,
+        first_touches.referrer as first_referrer,
+        first_touches.utm_source as first_utm_source,
+        first_touches.utm_medium as first_utm_medium,
+        first_touches.utm_campaign as first_utm_campaign,
+        first_touches.device_class as first_device_class
+    from visitors
+    inner join first_touches on first_touches.visitor_id = visitors.visitor_id
+    left join tiers on tiers.visitor_id = visitors.visitor_id
+    left join users on users.visitor_id = visitors.visitor_id
+)
+
+select
+    visitor_id,
+    user_ids,
+
+    first_seen_at,
+    last_seen_at,
+    sessions,
+    events,
+    asks,
+    yeses,
+    noes,
+    highest_tier,
+    tiers_reached,
+
+    first_page_url,
+    first_referrer,
+    first_utm_source,
+    first_utm_medium,
+    first_utm_campaign,
+    first_device_class
+from final

@@ -1,0 +1,6 @@
+{# Every row satisfies the condition; a condition that is null does not hold. #}
+{% test holds(model, condition) %}
+    select *
+    from {{ model }}
+    where not coalesce({{ condition }}, false)
+{% endtest %}

@@ -1,0 +1,295 @@
+"""``yesladder build``: what landed goes through the quality gate, then dbt renews the marts.
+
+The marts are built on a copy that takes their place at the end, so readers never wait, and a build that fails leaves
+the last good marts as they were.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import duckdb
+
+from ladder.errors import YesladderError
+from ladder.tables import TABLES
+from ladder.tiers import Ladder
+from warehouse.batches import Batch, Batches
+from warehouse.build_lock import build_lock
+from warehouse.built import MARTS, Built, read_built, write_built
+from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
+from warehouse.lake import Lake
+from warehouse.landed import Commit, change, read_commits, versions_of
+from warehouse.quality import Gate
+from warehouse.views import create_ladder_tiers, create_lake_views
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how many steps of it are done and how many there are."""
+
+Files = Mapping[str, frozenset[str]]
+
+
+class BuildError(YesladderError):
+    """The marts could not be renewed and stay as they were; the message names the model or test."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did.
+
+    ``built``: the marts were renewed; False where nothing new was to be built.  ``full``: from scratch, ``why`` so.
+    ``refused``: the batch that this build's look held back.  ``held``: every batch held back, that one included.
+    ``landed``: rows by table that passed the gate and are in the marts now for the first time.
+    ``warnings``: what tests found odd without being wrong.  ``seconds``: by part.
+    """
+
+    built: bool
+    full: bool
+    why: str
+    refused: Batch | None
+    held: tuple[Batch, ...]
+    landed: Mapping[str, int]
+    warnings: tuple[str, ...]
+    seconds: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """``current``: all files of the lake.  ``unbuilt``: those not in the marts, ``to_check`` those to look at first."""
+
+    current: Files
+    versions: Mapping[str, int]
+    unbuilt: Files
+    to_check: Files
+    full: bool
+    why: str
+
+
+def build(
+    lake: Lake,
+    ladder: Ladder,
+    *,
+    full: bool = False,
+    accept: Collection[str] = (),
+    gate: Gate | None = None,
+    progress: Progress | None = None,
+    now: datetime,
+) -> BuildResult:
+    """Bring the marts beside the lake up to date: incrementally, or from scratch where they cannot be mended.
+
+    They are built from scratch when ``full`` says so, on the first build, and when the ladder, the SQL or rows already
+    built have changed.  ``accept``: names of held batches to let in as they are.  ``gate``: one that is loaded already
+    (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
+    Raises ``BuildRunning``, ``BuildError``, ``GateError`` and, for an unknown name in ``accept``, ``UsageError``.
+    """
+    warehouse = lake.root.parent
+    tell = progress or (lambda stage, done, total: None)
+    clock = _Clock()
+    with build_lock(warehouse, now), ExitStack() as stack:
+        batches = Batches(warehouse / "quality")
+        for name in accept:
+            batches.accept(name)
+        marts = warehouse / MARTS
+        last = read_built(marts)
+        plan = _plan(lake, ladder, last, batches, full)
+        clock.lap("look")
+
+        building = warehouse / "building" / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}" / MARTS
+        work = warehouse / "dbt"
+        verdict: Batch | None = None
+        if any(plan.to_check.values()):
+            tell("looking at what landed", 0, 1)
+            gate = gate or stack.enter_context(Gate())
+            verdict = _judge(gate, lake, ladder, plan, batches, now, lambda: prepare(work))
+            tell("looking at what landed", 1, 1)
+        clock.lap("quality")
+
+        refused = verdict if verdict is not None and verdict.state == "held" else None
+        held = batches.files("held")
+        known = {table: files - plan.unbuilt[table] for table, files in plan.current.items()}
+        new = {table: files - held for table, files in plan.unbuilt.items()}
+        result = BuildResult(
+            built=False,
+            full=plan.full,
+            why=plan.why,
+            refused=refused,
+            held=tuple(batches.of_state("held")),
+            landed={} if verdict is None or refused is not None else verdict.rows,
+            warnings=(),
+            seconds={},
+        )
+        if last is not None and not plan.full and last.root == str(lake.root) and _union(known, new) == last.files:
+            return replace(result, seconds=clock.seconds)
+
+        _begin(building, marts, lake, ladder, plan.full, known, new)
+        try:
+            warnings = dbt_build(building, work, full=plan.full, on_node=tell)
+        except DbtError as error:
+            raise BuildError(f"the marts were not renewed: {error}") from error
+        clock.lap("sql")
+        built = Built(
+            started_at=now,
+            finished_at=now + timedelta(seconds=sum(clock.seconds.values())),
+            full=plan.full,
+            ladder=ladder.name,
+            ladder_hash=ladder_hash(ladder),
+            project_hash=project_hash(),
+            root=str(lake.root),
+            versions=plan.versions,
+            files=_union(known, new),
+        )
+        _finish(building, marts, built)
+        clock.lap("swap")
+        return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
+
+
+def ladder_hash(ladder: Ladder) -> str:
+    """Changes whenever the ladder does: its name, tiers, rules or how it cuts sessions."""
+    return sha256(repr(ladder).encode()).hexdigest()[:16]
+
+
+def _plan(lake: Lake, ladder: Ladder, last: Built | None, batches: Batches, full: bool) -> _Plan:
+    """Compare the lake with what the marts were built from.
+
+    The sessions' files are listed first: the stream commits them last, so their events are always listed too.
+    """
+    versions: dict[str, int] = {}
+    current: dict[str, frozenset[str]] = {}
+    for table in sorted(TABLES, key=lambda name: name != "sessions"):
+        versions[table] = lake.table(table).version()
+        current[table] = frozenset(f"{table}/{_relative(file, lake.root / table)}" for file in lake.files(table))
+    batches.give_up_replaced(frozenset().union(*current.values()))
+    unbuilt = dict(current)
+    rows_removed = False
+    if last is not None:
+        for table in TABLES:
+            done = change(
+                last.files.get(table, frozenset()),
+                current[table],
+                lambda table=table: _commits(lake, table, last, versions[table]),  # type: ignore[misc]
+            )
+            unbuilt[table] = done.new
+            rows_removed |= done.rows_removed and table in ("events", "sessions")
+    looked_at = batches.files("held") | batches.files("accepted")
+    why = _why_full(ladder, last, full, rows_removed)
+    return _Plan(
+        current,
+        versions,
+        unbuilt,
+        {table: files - looked_at for table, files in unbuilt.items()},
+        bool(why),
+        why or "new rows only",
+    )
+
+
+def _why_full(ladder: Ladder, last: Built | None, full: bool, rows_removed: bool) -> str:
+    """Why the marts must be built from scratch; empty where they need not."""
+    if last is None:
+        return "there are no marts yet"
+    if full:
+        return "it was asked for"
+    if last.ladder_hash != ladder_hash(ladder):
+        return "the ladder has changed"
+    if last.project_hash != project_hash():
+        return "the SQL has changed"
+    return "rows that were built are gone from the lake" if rows_removed else ""
+
+
+def _judge(
+    gate: Gate,
+    lake: Lake,
+    ladder: Ladder,
+    plan: _Plan,
+    batches: Batches,
+    now: datetime,
+    meanwhile: Callable[[], None],
+) -> Batch:
+    """Have the gate look at what is to be checked, and keep its verdict."""
+    known = {table: files - plan.unbuilt[table] for table, files in plan.current.items()}
+    name = gate.ask(lake.root, ladder, plan.to_check, known, batches, now)
+    meanwhile()
+    batch = gate.answer(name, plan.to_check, now)
+    if batch.state == "held":
+        found = {
+            table: versions_of(lake.root / table, [file.removeprefix(f"{table}/") for file in files], version)
+            for table, files in batch.files.items()
+            for version in [plan.versions[table]]
+        }
+        batch = replace(batch, versions={table: ends for table, ends in found.items() if ends is not None})
+    batches.record(batch)
+    return batch
+
+
+def _begin(building: Path, marts: Path, lake: Lake, ladder: Ladder, full: bool, known: Files, new: Files) -> None:
+    """The file to build on: empty or a copy of the marts, with the lake as it is now.
+
+    Each build has a folder of its own: DuckDB hands out one instance per path and process, also when the file is gone.
+    """
+    shutil.rmtree(building.parent.parent, ignore_errors=True)
+    building.parent.mkdir(parents=True)
+    if not full:
+        shutil.copyfile(marts, building)
+    connection = duckdb.connect(str(building))
+    try:
+        nothing: Files = {table: frozenset() for table in TABLES}
+        create_lake_views(connection, lake.root, *((nothing, _union(known, new)) if full else (known, new)))
+        create_ladder_tiers(connection, ladder)
+    finally:
+        connection.close()
+
+
+def _finish(building: Path, marts: Path, built: Built) -> None:
+    """Write down what was built, and let the new file take the old one's place."""
+    connection = duckdb.connect(str(building))
+    try:
+        write_built(connection, built, marts)
+        connection.execute("checkpoint")
+    finally:
+        connection.close()
+    with building.open("rb") as file:
+        os.fsync(file.fileno())
+    building.replace(marts)
+    shutil.rmtree(building.parent.parent, ignore_errors=True)
+
+
+def _commits(lake: Lake, table: str, last: Built, until: int) -> list[Commit] | None:
+    after = last.versions.get(table)
+    commits = None if after is None else read_commits(lake.root / table, after, until)
+    if commits is None:
+        return None
+    return [
+        replace(
+            commit,
+            added=frozenset(f"{table}/{path}" for path in commit.added),
+            removed=frozenset(f"{table}/{path}" for path in commit.removed),
+        )
+        for commit in commits
+    ]
+
+
+def _relative(file: str, folder: Path) -> str:
+    return Path(file).relative_to(folder).as_posix()
+
+
+def _union(one: Files, other: Files) -> dict[str, frozenset[str]]:
+    return {table: one[table] | other[table] for table in TABLES}
+
+
+class _Clock:
+    """Seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def lap(self, part: str) -> None:
+        now = time.perf_counter()
+        self.seconds[part] = now - self._since
+        self._since = now

@@ -1,0 +1,172 @@
+"""Questions to the marts: the tier table, any SELECT, and how fresh everything is.
+
+Readers open ``marts.duckdb`` read-only through an in-memory DuckDB, which may read the lake's files and nothing else,
+so they neither wait for a build nor disturb one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+import duckdb
+import pyarrow as pa
+
+from ladder.errors import UsageError
+from warehouse.batches import Batch, Batches
+from warehouse.built import MARTS, read_built
+from warehouse.lake import Lake
+
+Unit = Literal["session", "visitor"]
+
+
+@dataclass(frozen=True)
+class TierRow:
+    """One tier: counts of units, and ``1 - yes/asked`` with the ends of its 95 % interval (0, 0 to 1 for asked = 0)."""
+
+    tier: int
+    name: str
+    asked: int
+    yes: int
+    no: int
+    silent: int
+    implicit: int
+    drop_off: float
+    drop_off_low: float
+    drop_off_high: float
+    reached: int
+    reached_next: int
+
+
+@dataclass(frozen=True)
+class TierTable:
+    """All tiers of the ladder, lowest first; what ``yesladder tiers --json`` prints."""
+
+    unit: Unit
+    tiers: tuple[TierRow, ...]
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """How far the marts are behind.
+
+    ``newest_event_at``: the end of the newest session in the marts.  ``unbuilt_files``: files of the lake that no build
+    has seen, without those held back.
+    """
+
+    built_at: datetime
+    was_full: bool
+    ladder: str
+    sessions: int
+    visitors: int
+    newest_event_at: datetime | None
+    unbuilt_files: int
+    held: tuple[Batch, ...]
+
+
+def tiers(warehouse: Path, unit: str) -> TierTable:
+    """The drop-off per tier of the ladder that the marts were built with.
+
+    Raises ``UsageError`` for another unit than session and visitor, and where nothing was built yet.
+    """
+    if unit not in get_args(Unit):
+        raise UsageError(f"--unit {unit}: there are {' and '.join(get_args(Unit))}")
+    with open_marts(warehouse) as marts:
+        rows = marts.execute(
+            "select tier, tier_name, asked, yes, no, silent, implicit, drop_off, drop_off_low, drop_off_high,"
+            " reached, reached_next from main.fct_tier_totals where unit = ? order by tier",
+            [unit],
+        ).fetchall()
+    return TierTable("session" if unit == "session" else "visitor", tuple(TierRow(*row) for row in rows))
+
+
+def run_sql(warehouse: Path, sql: str) -> pa.Table:
+    """The rows of one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN) over the marts and the lake's views.
+
+    Times are UTC.  Raises ``UsageError`` for anything that is not one reading statement, and for what DuckDB refuses.
+    """
+    check_reads_only(sql)
+    with open_marts(warehouse) as marts:
+        try:
+            return marts.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"the query cannot be run: {_first_lines(error)}") from None
+
+
+def check_reads_only(sql: str) -> None:
+    """Raise ``UsageError`` unless this is one statement that only reads."""
+    try:
+        statements = duckdb.extract_statements(sql)
+        explained = _EXPLAIN.sub("", sql, count=1)
+        if explained != sql:
+            statements += duckdb.extract_statements(explained)
+    except duckdb.Error as error:
+        raise UsageError(f"the query cannot be read: {_first_lines(error)}") from None
+    kinds = [statement.type.name for statement in statements]
+    if not kinds:
+        raise UsageError("the query is empty")
+    if kinds not in (["SELECT"], ["EXPLAIN", "SELECT"]):
+        raise UsageError(
+            f"only one statement that reads can be run here, such as SELECT; this is {' and '.join(kinds)}"
+        )
+
+
+def freshness(lake: Lake) -> Freshness:
+    """How the marts beside this lake stand.  Raises ``UsageError`` where nothing was built yet."""
+    warehouse = lake.root.parent
+    with open_marts(warehouse) as marts:
+        built_at, was_full, ladder, sessions, visitors = marts.execute(
+            "select finished_at, is_full, ladder, sessions, visitors from main.meta_builds order by build desc limit 1"
+        ).fetchall()[0]
+        ((newest,),) = marts.execute("select max(ended_at) from main.fct_sessions").fetchall()
+    batches = Batches(warehouse / "quality")
+    built = read_built(warehouse / MARTS)
+    seen = batches.files("held").union(*(built.files.values() if built is not None else ()))
+    unbuilt = sum(
+        f"{table}/{Path(file).relative_to(lake.root / table).as_posix()}" not in seen
+        for table in lake.versions()
+        for file in lake.files(table)
+    )
+    return Freshness(built_at, was_full, ladder, sessions, visitors, newest, unbuilt, tuple(batches.of_state("held")))
+
+
+@contextmanager
+def open_marts(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the marts as they are now, read-only, in UTC, locked to this warehouse's files."""
+    marts = warehouse / MARTS
+    if not marts.exists():
+        raise UsageError(f"{warehouse} has no marts yet: run `yesladder build`")
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set autoinstall_known_extensions = false")
+        connection.execute(f"attach {_text(marts)} as marts (read_only)")
+        connection.execute("use marts")
+        connection.execute(f"set allowed_directories = [{_text(_lake_of(connection, warehouse))}]")
+        connection.execute("set enable_external_access = false")
+        connection.execute("set lock_configuration = true")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _lake_of(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> Path:
+    """The folder that the lake's views point into."""
+    rows = connection.execute("select lake from main.meta_builds order by build desc limit 1").fetchall()
+    return Path(rows[0][0]) if rows else warehouse / "lake"
+
+
+_EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
+
+
+def _first_lines(error: duckdb.Error) -> str:
+    return " ".join(str(error).split("\n\n")[0].split())
+
+
+def _text(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
