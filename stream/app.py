@@ -30,7 +30,7 @@ from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from ladder.tiers import Ladder
 from stream.authentication import credentials
-from stream.checkpoint import Checkpoint, Hold, Lake
+from stream.checkpoint import Checkpoint, Hold, Lake, Prepared
 from stream.rejects import RejectBrake, TooManyRejects
 from stream.transport import SCHEME, Batch, Fetching
 
@@ -89,6 +89,12 @@ class Assignment:
         self.closed = False
         self.lock = asyncio.Lock()
         self.emptied = asyncio.Event()
+        self.committing: asyncio.Future[None] | None = None
+
+    async def settle(self) -> None:
+        """Wait for the commit under way, if any.  Raises what went wrong with it."""
+        if self.committing is not None:
+            await self.committing
 
     def take(self, batch: Batch, now: datetime) -> None:
         """Gather a fetch; raises ``Gap`` unless it begins where the last one ended."""
@@ -125,7 +131,9 @@ class Assignments:
         self._lake = lake
         self._now = now
         self._brake = RejectBrake(settings.max_reject_share, run=settings.max_reject_run)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        # One thread each: the next checkpoint is worked out while the one before is written.
+        self._prepares = ThreadPoolExecutor(1, thread_name_prefix="prepare")
+        self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._due = asyncio.Event()
         self._end = end
 
@@ -141,7 +149,7 @@ class Assignments:
 
     async def claim(self, partitions: set[int]) -> Assignment:
         topic = self._settings.topic
-        hold = await self._off_loop(lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
+        hold = await self._in(self._prepares, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
         log.info("partitions %s from offsets %s", sorted(partitions), hold.reached)
         return Assignment(hold, self._now())
 
@@ -171,7 +179,10 @@ class Assignments:
         self._due.clear()
 
     async def checkpoint(self, *, finish: bool = False) -> None:
-        """Commit what is gathered, unless the assignment has ended meanwhile."""
+        """Work out what is gathered and begin to commit it, unless the assignment has ended meanwhile.
+
+        Raises what went wrong here or with the commit before this one.
+        """
         owner = self.current
         if owner is None:
             return
@@ -181,12 +192,23 @@ class Assignments:
             now = self._now()
             idle = self._idle(owner, now)
             records = owner.empty()
-            with metrics.CHECKPOINT_SECONDS.time():
-                done = await self._off_loop(
-                    lambda: owner.hold.checkpoint(records, now=now, idle_until=idle, finish=finish)
-                )
+            prepared = await self._in(
+                self._prepares, lambda: owner.hold.prepare(records, now=now, idle_until=idle, finish=finish)
+            )
+            await owner.settle()
             self.last_checkpoint = self._now()
-            self._measure(owner, done, now)
+            if prepared is not None:
+                owner.committing = asyncio.ensure_future(self._commit(owner, prepared))
+
+    async def settle(self) -> None:
+        """Wait for the commit under way.  Raises what went wrong with it."""
+        if self.current is not None:
+            await self.current.settle()
+
+    async def _commit(self, owner: Assignment, prepared: Prepared) -> None:
+        done = await self._in(self._commits, lambda: owner.hold.commit(prepared))
+        metrics.CHECKPOINT_SECONDS.observe((self._now() - prepared.now).total_seconds())
+        self._measure(done, prepared.now)
 
     async def revoke(self) -> None:
         """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner."""
@@ -194,6 +216,7 @@ class Assignments:
         self.replace(None)
         if owner is not None:
             async with owner.lock:
+                await owner.settle()
                 log.info("gave up partitions %s", sorted(owner.hold.reached))
 
     def healthy(self) -> bool:
@@ -216,7 +239,7 @@ class Assignments:
                     idle[p] = now - after
         return idle
 
-    def _measure(self, owner: Assignment, done: Checkpoint, now: datetime) -> None:
+    def _measure(self, done: Checkpoint, now: datetime) -> None:
         metrics.EVENTS_LANDED.inc(done.landed)
         metrics.EVENTS_LATE.inc(done.late)
         metrics.EVENTS_DUPLICATE.inc(done.duplicates)
@@ -224,16 +247,14 @@ class Assignments:
         metrics.OFFSETS_SKIPPED.inc(done.skipped_offsets)
         for reason, count in done.rejects.items():
             metrics.EVENTS_REJECTED.labels(reason=reason).inc(count)
-        sessioniser = owner.hold.sessioniser
-        metrics.OPEN_EVENTS.set(sessioniser.open_events())
-        metrics.OPEN_SESSIONS.set(sessioniser.open_sessions())
-        for p in owner.hold.reached:
-            watermark = sessioniser.watermark(p)
+        metrics.OPEN_EVENTS.set(done.open_events)
+        metrics.OPEN_SESSIONS.set(done.open_sessions)
+        for p, watermark in done.watermarks.items():
             if watermark is not None:
                 metrics.WATERMARK_DELAY.labels(partition=str(p)).set((now - watermark).total_seconds())
 
-    async def _off_loop(self, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(thread, work)
 
 
 class _Verbatim(codecs.Codec):
@@ -317,6 +338,7 @@ def create_app(
     async def last_checkpoint(*_: Any, **__: Any) -> None:
         try:
             await assignments.checkpoint(finish=settings.drain)
+            await assignments.settle()
         except Exception as error:
             assignments.fail(error)
 

@@ -44,7 +44,10 @@ class Lake(Protocol):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What one checkpoint did."""
+    """What one checkpoint did, and how things stood after it.
+
+    ``watermarks``: per partition, None before its first event.
+    """
 
     landed: int = 0
     late: int = 0
@@ -52,6 +55,20 @@ class Checkpoint:
     sessions: int = 0
     skipped_offsets: int = 0
     rejects: Mapping[str, int] = field(default_factory=dict)
+    open_events: int = 0
+    open_sessions: int = 0
+    watermarks: Mapping[int, datetime | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checkpoint worked out and not committed yet: what the claim's ``commit`` takes, and what it will have done."""
+
+    rows: Mapping[str, pa.Table]
+    next_offsets: Mapping[int, int]
+    newest: Mapping[int, datetime | None]
+    now: datetime
+    done: Checkpoint
 
 
 class Hold:
@@ -78,11 +95,25 @@ class Hold:
         idle_until: Mapping[int, datetime] | None = None,
         finish: bool = False,
     ) -> Checkpoint:
-        """Take records in (those of a partition in offset order, none missing) and commit.
+        """``prepare`` and ``commit`` in one go."""
+        prepared = self.prepare(records, now=now, idle_until=idle_until, finish=finish)
+        return Checkpoint() if prepared is None else self.commit(prepared)
 
-        ``idle_until``: partitions without input, and the event time they may be taken to have reached.  ``finish``:
-        input has ended, close every session.  Nothing is committed where nothing changed.  Raises ``TooManyRejects``
-        before anything is committed, and what the claim's ``commit`` raises.
+    def prepare(
+        self,
+        records: Sequence[KafkaRecord],
+        *,
+        now: datetime,
+        idle_until: Mapping[int, datetime] | None = None,
+        finish: bool = False,
+    ) -> Prepared | None:
+        """Take records in (those of a partition in offset order, none missing) and work out what they make true.
+
+        What was prepared is committed in that order, and all of it, or this hold is of no more use.  The next may be
+        prepared while the one before is being committed, in another thread.
+
+        ``idle_until: partitions without input, and the event time they may be taken to have reached.  ``finish``:
+        input has ended, close every session.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
         refused = [placed for placed in decoded.rejects if placed.reject.stage == "stream"]
@@ -101,7 +132,7 @@ class Hold:
             self.sessioniser.finish()
         newest = {p: self.sessioniser.newest(p) for p in self.reached}
         if not records and newest == before:
-            return Checkpoint()
+            return None
         sessions = self.sessioniser.take_closed()
 
         skipped = {p: offset - first[p] for p, (offset, _) in span.items() if offset > first[p]}
@@ -113,16 +144,24 @@ class Hold:
             "sessions": sessions,
         }
         covered = [p for p in self.reached if p in span or newest[p] != before[p]]
-        self._claim.commit(rows, {p: self.reached[p] for p in covered}, {p: newest[p] for p in covered}, now)
         reasons = [placed.reject.reason for placed in decoded.rejects]
-        return Checkpoint(
+        done = Checkpoint(
             landed=len(events),
             late=int(events["late"].sum()),
             duplicates=len(intake.duplicates),
             sessions=sessions.num_rows,
             skipped_offsets=sum(skipped.values()),
             rejects={reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
+            open_events=self.sessioniser.open_events(),
+            open_sessions=self.sessioniser.open_sessions(),
+            watermarks={p: self.sessioniser.watermark(p) for p in self.reached},
         )
+        return Prepared(rows, {p: self.reached[p] for p in covered}, {p: newest[p] for p in covered}, now, done)
+
+    def commit(self, prepared: Prepared) -> Checkpoint:
+        """Make it true.  Raises what the claim's ``commit`` raises."""
+        self._claim.commit(prepared.rows, prepared.next_offsets, prepared.newest, prepared.now)
+        return prepared.done
 
     def _reject_rows(self, rejects: Sequence[PlacedReject]) -> pa.Table:
         columns: dict[str, list[Any]] = {

@@ -63,6 +63,10 @@ class Lake:
         """A fresh handle on a table."""
         return DeltaTable(str(self.root / name))
 
+    def scan(self, name: str) -> pl.LazyFrame:
+        """A table's rows as they are now, without ``landed_date``."""
+        return _scan(self.table(name), name)
+
     def claim(self, source: str, partitions: Collection[int]) -> Claim:
         """Take partitions of a source over, as they stand in the lake now."""
         return Claim(self, source, partitions)
@@ -180,10 +184,7 @@ class Claim:
         return since
 
     def _scan(self, name: str) -> pl.LazyFrame:
-        files = self._handles[name].file_uris()
-        if not files:
-            return pl.from_arrow(TABLES[name].empty_table()).lazy()  # type: ignore[union-attr]  # a table gives a frame
-        return pl.scan_parquet(files, hive_partitioning=False)
+        return _scan(self._handles[name], name)
 
     def _apps(self, table: str, partitions: Collection[int]) -> list[str]:
         apps = [self._offset_app(p) for p in partitions]
@@ -194,6 +195,16 @@ class Claim:
 
     def _newest_app(self, partition: int) -> str:
         return f"{self._source}/{partition}/newest"
+
+
+def _scan(handle: DeltaTable, name: str) -> pl.LazyFrame:
+    files = handle.file_uris()
+    if files:
+        return pl.scan_parquet(files, hive_partitioning=False)
+    empty = pl.from_arrow(TABLES[name].empty_table())
+    if not isinstance(empty, pl.DataFrame):
+        raise TypeError(f"table {name} has no columns")
+    return empty.lazy()
 
 
 def _commit(
