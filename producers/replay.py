@@ -1,0 +1,160 @@
+"""Files onto Kafka, as fast as it takes them or at a pace of their own time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ladder.errors import UsageError, YesladderError
+from ladder.events import Event
+from producers.columns import ColumnMap, parse_columns
+from producers.files import FileBatch, read_batches
+from producers.publisher import Publisher, PublishError
+from producers.records import Record, pack, pack_reject
+
+__all__ = ["ColumnMap", "FileBatch", "Replayed", "parse_columns", "parse_speed", "read_batches", "replay"]
+
+_UNDER_WAY = 4
+"""Publishes under way at a time: enough that reading and Kafka never wait for each other."""
+
+_SHORTEST_SLEEP_S = 0.01
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """``read`` = ``published`` + ``rejected``; the rejected ones are on Kafka too, as dead letters."""
+
+    read: int
+    published: int
+    rejected: int
+
+
+def parse_speed(text: str) -> float:
+    """``60x`` or ``60``: that many seconds of event time in one of ours.  ``UsageError`` unless above 0."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)x?", text.strip())
+    if found is None or not float(found[1]):
+        raise UsageError(f"--speed: {text!r} is no pace; write for example 60x, 1x or 0.5x")
+    return float(found[1])
+
+
+def replay(
+    paths: Sequence[Path],
+    publisher: Publisher,
+    *,
+    columns: ColumnMap | None = None,
+    speed: float | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
+    patience_s: float = 60.0,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    elapsed_s: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Replayed:
+    """Publish every event of the files, in their order; returns once Kafka has acknowledged all of them.
+
+    ``speed``: seconds of event time that pass in one second; None: as fast as Kafka takes them.  Published again, the
+    same files are duplicates of themselves.  ``progress`` hears of bytes read since the last call.
+    Raises ``YesladderError`` when Kafka takes nothing for ``patience_s``, or as ``read_batches`` does; then what comes
+    before is published.
+    """
+    window = _Window(publisher, patience_s, elapsed_s, sleep)
+    pace: Pace | None = None
+    published = rejected = 0
+    try:
+        for batch in read_batches(paths, columns, now(), say=say):
+            if pace is None and speed is not None and batch.events:
+                pace = Pace(batch.events[0].occurred_at, elapsed_s(), speed)
+            groups = [batch.events] if pace is None else paced(batch.events, pace.due_s, elapsed_s, sleep)
+            for events in groups:
+                window.publish(pack(events, publisher.partitions))
+            window.publish([pack_reject(reject) for reject in batch.rejects])
+            published += len(batch.events)
+            rejected += len(batch.rejects)
+            progress(batch.bytes_read)
+    finally:
+        window.drain()
+    return Replayed(published + rejected, published, rejected)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Event time that passes ``speed`` times as fast as ours, from ``first`` at ``begun_s`` on our clock."""
+
+    first: datetime
+    begun_s: float
+    speed: float
+
+    def due_s(self, event: Event) -> float:
+        """When it is the event's turn; at once for one that is older than the first."""
+        return self.begun_s + max(0.0, (event.occurred_at - self.first).total_seconds()) / self.speed
+
+
+def paced(
+    events: Iterable[Event],
+    due_s: Callable[[Event], float],
+    elapsed_s: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Iterator[list[Event]]:
+    """The events in their order, in groups: none before it is due, none held back while another is waited for.
+
+    What is due within 10 ms counts as due.
+    """
+    waiting: list[Event] = []
+    for event in events:
+        if due_s(event) - elapsed_s() > _SHORTEST_SLEEP_S:
+            if waiting:
+                yield waiting
+                waiting = []
+            sleep(max(0.0, due_s(event) - elapsed_s()))
+        waiting.append(event)
+    if waiting:
+        yield waiting
+
+
+class _Window:
+    """A few publishes under way, in order: when one fails, it and all after it are published again."""
+
+    def __init__(
+        self, publisher: Publisher, patience_s: float, elapsed_s: Callable[[], float], sleep: Callable[[float], None]
+    ) -> None:
+        self._publisher = publisher
+        self._patience_s = patience_s
+        self._elapsed_s = elapsed_s
+        self._sleep = sleep
+        self._under_way: deque[tuple[list[Record], Future[None]]] = deque()
+
+    def publish(self, records: list[Record]) -> None:
+        if not records:
+            return
+        while len(self._under_way) >= _UNDER_WAY:
+            self._settle()
+        self._under_way.append((records, self._publisher.publish(records)))
+
+    def drain(self) -> None:
+        while self._under_way:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Return once the oldest publish is acknowledged."""
+        begun_s = self._elapsed_s()
+        while True:
+            try:
+                self._under_way[0][1].result()
+            except PublishError as error:
+                wait([future for _, future in self._under_way])
+                if self._elapsed_s() - begun_s > self._patience_s:
+                    self._under_way.clear()
+                    raise YesladderError(f"Kafka took nothing for {self._patience_s:g} s: {error}") from None
+                self._sleep(error.retry_after_s)
+                again = [records for records, _ in self._under_way]
+                self._under_way.clear()
+                self._under_way.extend((records, self._publisher.publish(records)) for records in again)
+            else:
+                self._under_way.popleft()
+                return
