@@ -12,19 +12,23 @@ from warehouse.query import StepRow, TierRow
 
 @dataclass(frozen=True)
 class Quality:
-    """What the quality gate said last.  ``page``: address of its own page, relative to the report's file."""
+    """What the quality gate said.  ``checked_at``: its last look.  ``held``: names of the batches it holds back now.
 
-    passed: bool
+    ``page``: address of its own pages, relative to the report's file.
+    """
+
     checked_at: datetime
+    held: tuple[str, ...] = ()
     page: str | None = None
 
 
 @dataclass(frozen=True)
 class Health:
-    """What came in and what became of it.
+    """What came in and what became of it, up to the build that the other numbers come from.
 
-    ``sent``: events handed to the collector, where the sender counted them.  ``rejected``: by reason code.
-    ``late`` events are landed ones too, that no session holds.  Times are None where nothing happened yet.
+    ``landed``: distinct events.  ``duplicates``: further copies of them.  ``rejected``: by reason code.
+    ``late``: those of the landed that no session holds.  ``sent``: events handed in, where the sender counted them.
+    ``unbuilt_files``: files that landed since the build.  Times are None where nothing happened yet.
     """
 
     landed: int
@@ -34,6 +38,7 @@ class Health:
     sent: int | None = None
     landed_at: datetime | None = None
     built_at: datetime | None = None
+    unbuilt_files: int = 0
     quality: Quality | None = None
 
     @property
@@ -48,6 +53,7 @@ class Health:
 class ReportFacts:
     """What ``render_report`` says.  ``first_at`` and ``last_at``: of the events, None where there are none.
 
+    ``events``, ``sessions`` and ``visitors`` are those in sessions, each counted once.
     ``per_session`` and ``per_visitor`` hold one row for each tier of the ladder, from the first up.
     ``attribution``: whose data this is and under which licence, where it must be said.
     """

@@ -40,19 +40,25 @@ def headline(unit: Unit, tiers: Sequence[TierRow]) -> str:
     if leak is None:
         return _without_asks(unit, tiers)
     worst, rivals = leak.tier, leak.rivals
+    if worst.drop_off == 0:
+        least = max(tiers, key=lambda row: (row.asked > 0, row.drop_off_high))
+        return (
+            f"Nobody was lost: at every tier all the {unit}s asked went on to a yes. Least is known of tier "
+            f"{least.tier}, {least.name}: with {count(least.asked)} asked, up to {percent(least.drop_off_high)} might "
+            f"drop off all the same (95% interval)."
+        )
     whole = f"{count(worst.asked)} {unit}{'' if worst.asked == 1 else 's'}"
     measured = f"{percent(worst.drop_off)} (95% interval {interval(worst.drop_off_low, worst.drop_off_high)})"
-    if worst.drop_off_low == 0:
-        return (
-            f"No tier loses {unit}s for sure: at tier {worst.tier}, {worst.name}, {whole} asked and a drop-off of "
-            f"{measured}."
-        )
     loss = f"of {whole} asked, {measured} did not go on to a yes"
     if len([row for row in tiers if row.asked > 0]) == 1:
         return f"Only tier {worst.tier}, {worst.name}, has asks on record: {loss}."
     if not rivals:
-        return f"The largest drop-off is at tier {worst.tier}, {worst.name}: {loss}, clearly more than at any other tier."
-    larger = [f"{row.name} ({percent(row.drop_off)} of {count(row.asked)})" for row in rivals if row.drop_off > worst.drop_off]
+        return (
+            f"The largest drop-off is at tier {worst.tier}, {worst.name}: {loss}, clearly more than at any other tier."
+        )
+    larger = [
+        f"{row.name} ({percent(row.drop_off)} of {count(row.asked)})" for row in rivals if row.drop_off > worst.drop_off
+    ]
     close = [row.name for row in rivals if row.drop_off <= worst.drop_off]
     said = f"The largest drop-off seems to be at tier {worst.tier}, {worst.name}: {loss}."
     if larger:

@@ -27,7 +27,7 @@ def next_steps(unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], l
         *_nothing_there(unit, tiers, ladder),
         *_unanswerable(unit, steps, ladder),
     ]
-    return tuple(found) or (f"Nothing stands out: no tier loses {unit}s for sure.",)
+    return tuple(found) or (f"Nothing stands out: no {unit} asked was lost at any tier.",)
 
 
 def worst_steps(unit: Unit, steps: Sequence[StepRow], ladder: Ladder) -> list[StepRow]:
@@ -39,7 +39,7 @@ def worst_steps(unit: Unit, steps: Sequence[StepRow], ladder: Ladder) -> list[St
 
 def _worst_leak(unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], ladder: Ladder) -> list[str]:
     leak = find_leak(tiers)
-    if leak is None or leak.tier.drop_off_low == 0 or _wide(leak.tier):
+    if leak is None or leak.tier.drop_off == 0 or _wide(leak.tier):
         return []
     tier = leak.tier
     said = (
@@ -62,8 +62,9 @@ def _most_lost(unit: Unit, tiers: Sequence[TierRow]) -> list[str]:
     if most.asked - most.yes <= leak.tier.asked - leak.tier.yes:
         return []
     return [
-        f"In numbers, most {unit}s are lost at {most.name}: {count(most.asked - most.yes)} of {count(most.asked)} asked. "
-        f"Each point of drop-off won there keeps {_hundredth(most)} {unit}s, at {leak.tier.name} {_hundredth(leak.tier)}."
+        f"In numbers, most {unit}s are lost at {most.name}: {count(most.asked - most.yes)} of {count(most.asked)} "
+        f"asked. Each point of drop-off won there keeps {_hundredth(most)} {unit}s, at {leak.tier.name} "
+        f"{_hundredth(leak.tier)}."
     ]
 
 
@@ -71,7 +72,9 @@ def _refusals(unit: Unit, tiers: Sequence[TierRow]) -> list[str]:
     refused = [row for row in tiers if row.no >= 10 and row.no > row.silent]
     if not refused:
         return []
-    parts = [f"{row.name} ({count(row.no)} of the {count(row.no + row.silent)} {unit}s without a yes)" for row in refused]
+    parts = [
+        f"{row.name} ({count(row.no)} of the {count(row.no + row.silent)} {unit}s without a yes)" for row in refused
+    ]
     return [
         f"People refuse rather than overlook what is asked at {listing(parts)}. Change the ask itself, not its place."
     ]
@@ -111,7 +114,9 @@ def _nothing_there(unit: Unit, tiers: Sequence[TierRow], ladder: Ladder) -> list
     if unmarked:
         said.append(f"The ladder has no event for {listing(unmarked)}, so nothing is measured there.")
     if unmet:
-        said.append(f"No {unit} holds an ask or a yes of {listing(unmet, 'or')}: nobody came there, or nothing is sent.")
+        said.append(
+            f"No {unit} holds an ask or a yes of {listing(unmet, 'or')}: nobody came there, or nothing is sent."
+        )
     return said
 
 

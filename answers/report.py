@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from markupsafe import Markup
 from answers.facts import ReportFacts
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps, worst_steps
-from answers.numbers import count, interval, percent, utc
+from answers.numbers import count, interval, listing, percent, utc
 from ladder.errors import REASONS, Reason
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -44,6 +45,7 @@ def render_report(facts: ReportFacts) -> str:
     All names in ``facts`` are untrusted text.  A quality page that is no relative or ``file:`` address gets no link.
     """
     views = [_view("session", facts.per_session, facts), _view("visitor", facts.per_visitor, facts)]
+    quality = facts.health.quality
     scripts = [_asset("echarts.js"), _asset("report.js")]
     environment = Environment(autoescape=select_autoescape(["html"], default=True), undefined=StrictUndefined)
     environment.filters |= {"count": count, "percent": percent, "utc": utc}
@@ -61,7 +63,8 @@ def render_report(facts: ReportFacts) -> str:
             ),
             key=lambda line: -line[2],
         ),
-        quality_page=_local(facts.health.quality.page if facts.health.quality is not None else None),
+        held=listing([f"batch {name}" for name in quality.held]) if quality is not None else "",
+        quality_page=_local(quality.page) if quality is not None and quality.page is not None else None,
         policy=_policy(scripts),
         style=Markup(_asset("report.css")),
         scripts=[Markup(script) for script in scripts],
@@ -69,9 +72,16 @@ def render_report(facts: ReportFacts) -> str:
     )
 
 
+def write_report(facts: ReportFacts, path: Path) -> Path:
+    """Write the page, making its folder where it is missing; gives the path back."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_report(facts), encoding="utf-8")
+    return path
+
+
 def _view(unit: Unit, tiers: tuple[TierRow, ...], facts: ReportFacts) -> _View:
     leak = find_leak(tiers)
-    worst = leak.tier if leak is not None and leak.tier.drop_off_low > 0 else None
+    worst = leak.tier if leak is not None and leak.tier.drop_off > 0 else None
     ranked = worst_steps(unit, facts.steps, facts.ladder)
     return _View(
         unit=unit,
@@ -111,8 +121,9 @@ def _json(value: object) -> Markup:
     return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _local(page: str | None) -> str | None:
-    return page if page is not None and urlsplit(page).scheme in ("", "file") else None
+def _local(page: str) -> str | None:
+    parts = urlsplit(page.replace("\\", "/"))
+    return page if parts.scheme in ("", "file") and not parts.netloc else None
 
 
 def _asset(name: str) -> str:

@@ -12,6 +12,7 @@ from rich.text import Text
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps
 from answers.numbers import count, interval, percent
+from answers.plain_text import plain
 from ladder.tiers import Ladder
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -30,7 +31,7 @@ class TiersTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         letters = ("#", "x", ".") if options.ascii_only else ("█", "▒", "·")
         yield Text(f"Drop-off per {self._unit}", style="bold")
-        yield _plain(headline(self._unit, self._tiers))
+        yield plain(headline(self._unit, self._tiers))
         yield ""
         yield _table(self._tiers, letters)
         yes, no, silent = letters
@@ -41,7 +42,7 @@ class TiersTable:
         yield Text("What to look at next", style="bold")
         for sentence in next_steps(self._unit, self._tiers, self._steps, self._ladder):
             grid = Table.grid(padding=(0, 1))
-            grid.add_row("-", _plain(sentence))
+            grid.add_row("-", plain(sentence))
             yield grid
 
 
@@ -59,11 +60,11 @@ def _table(tiers: Sequence[TierRow], letters: tuple[str, str, str]) -> Table:
     table.add_column("95% interval", no_wrap=True)
     table.add_column("")
     for row in tiers:
-        worst = leak is not None and leak.tier is row and row.drop_off_low > 0
+        worst = leak is not None and leak.tier is row and row.drop_off > 0
         asked = row.asked > 0
         table.add_row(
             str(row.tier),
-            _plain(row.name),
+            plain(row.name),
             count(row.asked),
             count(row.yes),
             *([count(row.implicit)] if with_implicit else []),
@@ -92,10 +93,5 @@ class _Bar:
         widths = [max(1, round(width * number / row.asked)) if number > 0 else 0 for number in answers]
         if row.asked > 0:
             widths[widths.index(max(widths))] += width - sum(widths)
-        styles = ("blue", "red", "dim")
-        yield Text.assemble(*zip((letter * w for letter, w in zip(self._letters, widths)), styles))
-
-
-def _plain(text: str) -> Text:
-    """Names come from files and clients: no markup, and nothing that a terminal would obey."""
-    return Text("".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text))
+        parts = zip(self._letters, widths, ("blue", "red", "dim"), strict=True)
+        yield Text.assemble(*((letter * number, style) for letter, number, style in parts))

@@ -167,8 +167,8 @@
           formatter: (items) => tooltip(unit, tiers[items[0].dataIndex]),
         },
         title: [
-          title(`How many ${unit}s were asked`, left, { left: left.left }),
-          title("What they answered", right, { left: right.left }),
+          title(`How many ${unit}s were asked`, left, { left: narrow ? 0 : left.left }),
+          title("What they answered", right, { left: narrow ? 0 : right.left }),
           title("Drop-off", right, { left: width - right.right + 10 }),
         ],
         grid: [left, right],

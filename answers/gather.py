@@ -1,0 +1,82 @@
+"""The facts of the report page, from a warehouse as its last build left it."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from answers.facts import Health, Quality, ReportFacts
+from ladder.tiers import Ladder
+from warehouse.lake import Lake
+from warehouse.query import Freshness, freshness, open_marts, steps, tiers
+
+
+def report_file(warehouse: Path) -> Path:
+    """Where a warehouse's report goes when nobody says otherwise."""
+    return warehouse / "reports" / "report.html"
+
+
+def gather(
+    warehouse: Path,
+    ladder: Ladder,
+    *,
+    now: datetime,
+    out: Path | None = None,
+    sent: int | None = None,
+    attribution: str | None = None,
+) -> ReportFacts:
+    """What the report page has to say about this warehouse.
+
+    ``out``: the file that the page will be (else ``report_file``), from which its links lead on.  ``sent``: how many
+    events the sender knows to have sent in all.  Raises ``UsageError`` where nothing was built yet, and where it was
+    built with another ladder than this one.
+    """
+    with open_marts(warehouse, ladder) as marts:
+        ((first_at, last_at, events, sessions),) = marts.execute(
+            "select min(started_at), max(ended_at), coalesce(sum(events - repeated_events), 0)::bigint, count(*)"
+            " from main.fct_sessions"
+        ).fetchall()
+        ((visitors,),) = marts.execute("select count(*) from main.dim_visitors").fetchall()
+        ((rows, late),) = marts.execute("select count(*), count_if(late) from lake.events").fetchall()
+        ((copies,),) = marts.execute(
+            "select coalesce(sum(copies - 1), 0)::bigint from staging.stg_event_copies"
+        ).fetchall()
+        ((duplicates, landed_at),) = marts.execute(
+            "select coalesce(sum(duplicates), 0)::bigint, max(committed_at) from lake.checkpoints"
+        ).fetchall()
+        rejected = dict(marts.execute("select reason, count(*) from lake.rejects group by reason").fetchall())
+    fresh = freshness(Lake(warehouse / "lake"))
+    return ReportFacts(
+        ladder=ladder,
+        written_at=now,
+        first_at=first_at,
+        last_at=last_at,
+        events=events,
+        sessions=sessions,
+        visitors=visitors,
+        per_session=tiers(warehouse, ladder, "session").tiers,
+        per_visitor=tiers(warehouse, ladder, "visitor").tiers,
+        steps=steps(warehouse, ladder, "session") + steps(warehouse, ladder, "visitor"),
+        health=Health(
+            landed=rows - copies,
+            duplicates=duplicates + copies,
+            rejected=rejected,
+            late=late,
+            sent=sent,
+            landed_at=landed_at,
+            built_at=fresh.built_at,
+            unbuilt_files=fresh.unbuilt_files,
+            quality=_quality(fresh, warehouse, out or report_file(warehouse)),
+        ),
+        attribution=attribution,
+    )
+
+
+def _quality(fresh: Freshness, warehouse: Path, out: Path) -> Quality | None:
+    if fresh.last_look is None:
+        return None
+    pages = os.path.relpath((warehouse / "quality" / "index.html").resolve(), out.resolve().parent)
+    held = tuple(batch.name for batch in fresh.held_back)
+    return Quality(fresh.last_look.looked_at, held, quote(Path(pages).as_posix()))

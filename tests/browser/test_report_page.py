@@ -1,0 +1,268 @@
+"""The report page as a person meets it: opened from a file, in Chromium."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from answers.facts import Health, ReportFacts
+from answers.report import render_report
+from ladder.rates import drop_off
+from ladder.tiers import Ladder, Mark, Rule
+from warehouse.query import TierRow
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Chromium, Page
+
+pytestmark = pytest.mark.browser
+
+NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def tier(number: int, name: str, asked: int, yes: int, no: int = 0, implicit: int = 0) -> TierRow:
+    value, low, high = drop_off(yes, asked)
+    return TierRow(
+        tier=number,
+        name=name,
+        asked=asked,
+        yes=yes,
+        no=no,
+        silent=asked - yes - no,
+        implicit=implicit,
+        drop_off=value,
+        drop_off_low=low,
+        drop_off_high=high,
+        reached=yes + implicit,
+        reached_next=0,
+    )
+
+
+TIERS = ("spark", HOSTILE, "mini", "midi")
+
+FACTS = ReportFacts(
+    ladder=Ladder("trial", TIERS, (Rule("event", {}, (Mark(1, "ask", "only"), Mark(1, "yes", "only"))),)),
+    written_at=NOW,
+    first_at=datetime(2026, 11, 1, 20, 30, tzinfo=UTC),
+    last_at=NOW,
+    events=72500,
+    sessions=18079,
+    visitors=409,
+    per_session=(
+        tier(1, "spark", 17602, 9253, 1000),
+        tier(2, HOSTILE, 9696, 2228, implicit=315),
+        tier(3, "mini", 0, 0, implicit=12),
+        tier(4, "midi", 0, 0),
+    ),
+    per_visitor=(
+        tier(1, "spark", 409, 402),
+        tier(2, HOSTILE, 257, 193),
+        tier(3, "mini", 0, 0, implicit=3),
+        tier(4, "midi", 0, 0),
+    ),
+    steps=(),
+    health=Health(landed=72500, duplicates=0, rejected={}, late=0, landed_at=NOW),
+)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    path.write_text(render_report(FACTS), encoding="utf-8")
+    return path
+
+
+def drawn(page: Page, unit: str) -> list[str]:
+    """The words of the chart, in the order in which they were drawn; empty where no chart can be seen."""
+    texts: list[str] = page.evaluate(
+        f"[...document.querySelectorAll('#chart-{unit}:not([hidden]) svg text')].map((text) => text.textContent)"
+    )
+    return [" ".join(text.split()) for text in texts]
+
+
+def boxes(page: Page, unit: str, fill: str) -> list[dict[str, float]]:
+    """Where the shapes of this colour stand in the chart, from the top."""
+    found: list[dict[str, float]] = page.evaluate(
+        f"""[...document.querySelectorAll('#chart-{unit} svg path[fill="{fill}"]')].map((path) => {{
+          const box = path.getBoundingClientRect();
+          return {{left: box.left, top: box.top, width: box.width}};
+        }})"""
+    )
+    return sorted(found, key=lambda box: (box["left"], box["top"]))
+
+
+def test_the_chart_draws_the_tiers_with_their_numbers(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report)
+    words = drawn(page, "session")
+    assert f"1 spark 2 {HOSTILE} 3 mini 4 midi" in " ".join(words)
+    for word in ("1 spark", "3 mini", "17,602", "9,696", "52.6% yes", "23.0%", "47.4%", "77.0%"):
+        assert word in words
+    assert words.count("nobody asked") == 2
+    assert page.complaints == []
+
+
+def test_the_bars_are_as_long_as_the_numbers_say(chromium: Chromium, report: Path) -> None:
+    yes = boxes(chromium.open(report), "session", "var(--yes)")
+    assert len(yes) == 4
+    many, shares = yes[:2], yes[2:]
+    assert many[1]["width"] / many[0]["width"] == pytest.approx(2228 / 9253, rel=0.05)
+    assert shares[1]["width"] / shares[0]["width"] == pytest.approx((2228 / 9696) / (9253 / 17602), rel=0.05)
+
+
+def test_each_asked_tier_has_a_whisker_over_its_interval(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report)
+    whiskers: list[list[float]] = page.evaluate(
+        """[...document.querySelectorAll('#chart-visitor svg path[fill="none"], #chart-session svg path[fill="none"]')]
+          .filter((path) => path.getAttribute('stroke') === 'var(--ink)' && path.getAttribute('stroke-width') === '2')
+          .map((path) => { const box = path.getBBox(); return [box.x, box.width]; })"""
+    )
+    shares = boxes(page, "session", "var(--yes)")[2:]
+    plot = shares[0]["width"] / (9253 / 17602)
+    intervals = [row.drop_off_high - row.drop_off_low for row in FACTS.per_session[:2]]
+    assert [width / plot for _, width in whiskers] == pytest.approx(intervals, rel=0.05)
+
+
+def test_the_page_asks_for_nothing_but_itself(chromium: Chromium, report: Path) -> None:
+    assert chromium.open(report).requests == [report.as_uri()]
+
+
+def test_a_name_that_is_html_stays_text(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report)
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    box = page.evaluate(
+        """(() => {
+          const {left, top, width} = document.getElementById('chart-session').getBoundingClientRect();
+          return {x: left + width * 0.7, y: top + 99 + window.scrollY};
+        })()"""
+    )
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=box["x"], y=box["y"])
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", x=box["x"] + 3, y=box["y"])
+    assert f"2 {HOSTILE}" in page.evaluate("document.getElementById('chart-session').textContent")
+    assert "asked: 9,696 sessions" in page.evaluate("document.getElementById('chart-session').innerText")
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
+    assert page.complaints == []
+
+
+def test_the_policy_stops_a_script_that_slips_in(chromium: Chromium, report: Path) -> None:
+    tampered = report.with_name("tampered.html")
+    tampered.write_text(report.read_text().replace("</main>", "<script>window.slipped = true</script></main>"))
+    page = chromium.open(tampered)
+    assert page.evaluate("window.slipped") is None
+    assert "Content Security Policy" in " ".join(page.complaints)
+
+
+def test_the_switch_shows_the_other_unit(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report)
+    assert drawn(page, "visitor") == []
+    page.evaluate("document.querySelector('input[value=visitor]').click()")
+    assert drawn(page, "session") == []
+    assert {"409", "257", "75.1% yes", "24.9%"} <= set(drawn(page, "visitor"))
+    shown = page.evaluate("[...document.querySelectorAll('table')].filter((t) => t.offsetHeight > 0).map((t) => t.id)")
+    assert shown == ["tiers-visitor"]
+
+
+def test_without_scripts_all_tables_are_there(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report, scripts=False)
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    shown = page.evaluate("[...document.querySelectorAll('table')].filter((t) => t.offsetHeight > 0).map((t) => t.id)")
+    assert shown == ["tiers-session", "tiers-visitor"]
+    assert page.evaluate("document.querySelector('.units').hidden && document.querySelector('.legend').hidden")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768, 1600])
+def test_no_width_needs_sideways_scrolling(chromium: Chromium, report: Path, width: int) -> None:
+    page = chromium.open(report, width=width)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    outside = page.evaluate(
+        """(() => {
+          const chart = document.getElementById('chart-session').getBoundingClientRect();
+          return [...document.querySelectorAll('#chart-session svg text')]
+            .filter((text) => text.getBoundingClientRect().right > chart.right + 1
+              || text.getBoundingClientRect().left < chart.left - 1)
+            .map((text) => text.textContent);
+        })()"""
+    )
+    assert outside == []
+    assert page.complaints == []
+
+
+def test_a_phone_shows_a_row_as_a_card_with_its_labels(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report, width=390)
+    cell = "document.querySelector('#tiers-session tbody td')"
+    assert page.evaluate(f"getComputedStyle({cell}, '::before').content") == '"Asked"'
+    assert chromium.open(report).evaluate(f"getComputedStyle({cell}, '::before').content") == "none"
+
+
+def contrast(page: Page, ink: str, paper: str) -> float:
+    """The contrast of two of the page's colours after WCAG 2, from 1 to 21."""
+    colours: list[Any] = page.evaluate(
+        f"""['{ink}', '{paper}'].map((name) => {{
+          const box = document.body.appendChild(document.createElement('i'));
+          box.style.color = `var(${{name}})`;
+          return getComputedStyle(box).color.match(/[0-9.]+/g).slice(0, 3).map(Number);
+        }})"""
+    )
+
+    def luminance(colour: list[float]) -> float:
+        parts = [part / 255 for part in colour]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dim = sorted((luminance(colour) for colour in colours), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_and_bars_stand_out_in_light_and_dark(chromium: Chromium, report: Path, dark: bool) -> None:
+    page = chromium.open(report, dark=dark)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(20, 23, 27)") == dark
+    for ink, paper in (
+        ("--ink", "--card"),
+        ("--muted", "--card"),
+        ("--muted", "--paper"),
+        ("--alarm", "--card"),
+        ("--accent", "--card"),
+        ("--yes-ink", "--yes"),
+    ):
+        assert contrast(page, ink, paper) >= 4.5, (ink, paper)
+    for one, other in (("--yes", "--card"), ("--no", "--card"), ("--yes", "--silent")):
+        assert contrast(page, one, other) >= 3, (one, other)
+
+
+def test_times_are_said_in_the_viewers_zone_too(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report, zone="Asia/Muscat")
+    assert "Events from 1 Nov 2026, 20:30 UTC (2 Nov 2026, 00:30 your time)" in page.evaluate("document.body.innerText")
+    assert "Asia/Muscat" in page.evaluate("document.body.innerText")
+    assert "your time" not in chromium.open(report).evaluate("document.body.innerText")
+
+
+@pytest.mark.parametrize("tiers", [2, 32])
+def test_ladders_of_2_and_32_tiers_are_drawn_whole(chromium: Chromium, tmp_path: Path, tiers: int) -> None:
+    names = tuple(f"tier {n}" for n in range(1, tiers + 1))
+    rows = tuple(tier(n, name, 1000 - n, 500) for n, name in enumerate(names, 1))
+    path = tmp_path / "report.html"
+    path.write_text(render_report(replace(FACTS, ladder=Ladder("l", names, ()), per_session=rows, per_visitor=rows)))
+    page = chromium.open(path)
+    words = drawn(page, "session")
+    assert [word for word in words if " tier " in word] == [f"{n} tier {n}" for n in range(1, tiers + 1)]
+    assert [str(1000 - n) in words for n in range(1, tiers + 1)] == [True] * tiers
+    assert page.complaints == []
+
+
+def test_zero_people_are_drawn_without_complaint(chromium: Chromium, tmp_path: Path) -> None:
+    rows = tuple(tier(n, name, 0, 0) for n, name in enumerate(TIERS, 1))
+    path = tmp_path / "report.html"
+    path.write_text(render_report(replace(FACTS, per_session=rows, per_visitor=rows)))
+    page = chromium.open(path)
+    assert drawn(page, "session").count("nobody asked") == 4
+    assert page.complaints == []
+
+
+def test_the_bundle_runs_as_the_version_it_says(chromium: Chromium, report: Path) -> None:
+    said = report.read_text().partition("/*! Apache ECharts ")[2].partition(",")[0]
+    assert chromium.open(report).evaluate("echarts.version") == said
