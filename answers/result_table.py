@@ -21,8 +21,9 @@ def result_table(rows: pa.Table) -> RenderableType:
     for field in rows.schema:
         number = pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_decimal(field.type)
         table.add_column(plain(field.name), justify="right" if number else "left", overflow="fold")
-    for row in rows.slice(0, ROWS_SHOWN).to_pylist():
-        table.add_row(*(_cell(value) for value in row.values()))
+    shown = rows.slice(0, ROWS_SHOWN)
+    for row in zip(*(column.to_pylist() for column in shown.columns), strict=True):
+        table.add_row(*(_cell(value) for value in row))
     said = f"{count(rows.num_rows)} row{'' if rows.num_rows == 1 else 's'}"
     if rows.num_rows > ROWS_SHOWN:
         said += f"; the first {count(ROWS_SHOWN)} are shown (add a LIMIT, or --json for all)"
