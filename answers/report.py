@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -19,7 +21,7 @@ from answers.facts import ReportFacts
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps, worst_steps
 from answers.numbers import count, interval, listing, percent, utc
-from ladder.errors import REASONS, Reason
+from ladder.errors import REASONS, Reason, UsageError
 from warehouse.query import StepRow, TierRow, Unit
 
 STEPS_SHOWN = 10
@@ -76,6 +78,24 @@ def write_report(facts: ReportFacts, path: Path) -> Path:
     """Write the page, making its folder where it is missing; gives the path back."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_report(facts), encoding="utf-8")
+    return path
+
+
+def write_report(facts: ReportFacts, path: Path) -> Path:
+    """Put the page into a file at once, folders included, and return its path.  Raises ``UsageError`` where it cannot."""
+    page = render_report(facts)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".html", delete=False) as file:
+            file.write(page)
+        written = Path(file.name)
+        try:
+            written.chmod(0o644)
+            written.replace(path)
+        finally:
+            written.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path}: the report cannot be written there: {error.strerror}") from None
     return path
 
 

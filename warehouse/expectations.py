@@ -123,7 +123,7 @@ def _rejects(tiers: int) -> list[Expectation]:
 
 
 def _checkpoints(tiers: int) -> list[Expectation]:
-    counts = ("landed", "duplicates", "rejected", "late", "sessions", "skipped_offsets")
+    counts = ("landed", "duplicates", "rejected", "late", "skipped_offsets")
     return [
         _at_least("next_offset", "first_offset", "a checkpoint does not go backwards"),
         *[_between(count, 0, None, f"{count} is a count") for count in counts],

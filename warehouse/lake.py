@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -33,6 +34,11 @@ from ladder.tables import LANDED, TABLES, TIME_COLUMN
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+_HARDLY_REPEAT = frozenset(
+    {"event_id", "visitor_id", "session_id", "occurred_at", "received_at", "started_at", "ended_at", "offset_us", "raw"}
+)
+"""Columns that a dictionary only makes larger (by a quarter) and slower to write (by a fifth)."""
 
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
 
@@ -53,7 +59,7 @@ class Lake:
 
     def files(self, table: str) -> list[str]:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
-        return sorted(self.table(table).file_uris())
+        return sorted(_paths(self.table(table)))
 
     def versions(self) -> dict[str, int]:
         """The version of each table's log."""
@@ -197,8 +203,13 @@ class Claim:
         return f"{self._source}/{partition}/newest"
 
 
+def _paths(handle: DeltaTable) -> list[str]:
+    """The table's current files; Delta gives them as they stand in an address, a space as ``%20``."""
+    return [unquote(uri) for uri in handle.file_uris()]
+
+
 def _scan(handle: DeltaTable, name: str) -> pl.LazyFrame:
-    files = handle.file_uris()
+    files = _paths(handle)
     if files:
         return pl.scan_parquet(files, hive_partitioning=False)
     empty = pl.from_arrow(TABLES[name].empty_table())
@@ -230,7 +241,14 @@ def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
     target = folder / path
     target.parent.mkdir(exist_ok=True)
     with target.open("wb") as file:
-        pq.write_table(rows, file, compression="zstd", compression_level=1, row_group_size=128 * 1024)
+        pq.write_table(
+            rows,
+            file,
+            compression="zstd",
+            compression_level=1,
+            row_group_size=128 * 1024,
+            use_dictionary=[path for path in _leaves(rows.schema) if path.rpartition(".")[2] not in _HARDLY_REPEAT],
+        )
         file.flush()
         os.fsync(file.fileno())
     _sync_folder(target.parent)
@@ -249,6 +267,19 @@ def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
         data_change=True,
         stats=json.dumps(stats),
     )
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    """The columns as Parquet names them: those within lists and structs by their path."""
+
+    def below(path: str, kind: pa.DataType) -> list[str]:
+        if pa.types.is_list(kind):
+            return below(f"{path}.list.element", kind.value_type)
+        if pa.types.is_struct(kind):
+            return [leaf for field in kind for leaf in below(f"{path}.{field.name}", field.type)]
+        return [path]
+
+    return [leaf for field in schema for leaf in below(field.name, field.type)]
 
 
 def _iso(at: datetime) -> str:

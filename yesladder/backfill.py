@@ -18,7 +18,8 @@ import pyarrow as pa
 from ladder.rejects import Reject
 from ladder.tables import CHECKPOINTS, EVENTS, REJECTS
 from ladder.tiers import Ladder
-from producers.replay import ColumnMap, read_batches
+from producers.columns import ColumnMap
+from producers.files import read_batches
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
 from stream.sessions import sessionise_history

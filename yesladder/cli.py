@@ -17,7 +17,7 @@ from yesladder.progress import progress_bar, status
 from yesladder.settings import PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
-    from producers.replay import ColumnMap
+    from producers.columns import ColumnMap
     from warehouse.lake import Lake
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -341,10 +341,12 @@ def report(out: Path | None, as_json: bool, **options: Any) -> None:
 
     Example: yesladder report --out friday.html
     """
-    from yesladder.reporting import write_report
+    from answers.gather import gather, report_file
+    from answers.report import write_report
 
     settings = read_settings(**options)
-    path = write_report(settings.warehouse, settings.load_ladder(), out, now=datetime.now(UTC))
+    path = out or report_file(settings.warehouse)
+    write_report(gather(settings.warehouse, settings.load_ladder(), now=datetime.now(UTC), out=out), path)
     if as_json:
         _print_json({"report": str(path)})
     else:
@@ -384,7 +386,7 @@ def _lake(settings: Settings, *, must_exist: bool = False) -> Lake:
 
 
 def _columns(mapping: str | None) -> ColumnMap | None:
-    from producers.replay import parse_columns
+    from producers.columns import parse_columns
 
     return None if mapping is None else parse_columns(mapping)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,11 +16,17 @@ from typing import Any
 import httpx
 from rich.console import Console
 
+from answers.gather import gather, report_file
+from answers.report import write_report
+from answers.tiers_table import TiersTable
 from ladder.errors import UsageError, YesladderError
 from ladder.tiers import Ladder
 from producers.embedded import EmbeddedBroker
 from producers.topics import ensure_topic
+from warehouse.build import build
 from warehouse.lake import Lake
+from warehouse.quality import Gate
+from warehouse.query import Unit, steps, tiers
 from yesladder import datasets
 from yesladder.landing import PATIENCE_S, wait_for, wait_until_landed
 from yesladder.processes import Part
@@ -57,7 +62,6 @@ def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> 
     console.print(f"[bold]{given.total:,} events[/] on the way: client → collector → Kafka → worker → lake → SQL → you")
 
     with ExitStack() as stack, bars(quiet=quiet) as progress:
-        warm = threading.Thread(target=_import_heavy_libraries, daemon=True)
         begun = time.monotonic()
         starting = progress.add_task("starting the parts", total=3, note="")
         broker = stack.enter_context(EmbeddedBroker())
@@ -73,7 +77,8 @@ def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> 
         lake = Lake(folder / "lake")
         sent = _send(collector_url, given, lambda n: progress.advance(sending, n))
         seconds["send"] = time.monotonic() - begun
-        warm.start()
+        # Loads for some seconds; the worker is still at work meanwhile.
+        gate = stack.enter_context(Gate())
         wait_until_landed(broker.connection, TOPIC, lake, worker, lambda n: progress.update(landing, completed=n))
         if worker.stop() != 0:
             raise YesladderError(f"the worker did not stop cleanly: {worker.last_words()}")
@@ -82,8 +87,7 @@ def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> 
 
         begun = time.monotonic()
         building = progress.add_task("checking, building marts", total=1, note="")
-        warm.join()
-        _build(lake, given.ladder, lambda words: progress.update(building, note=words))
+        _build(lake, given.ladder, gate, lambda words: progress.update(building, note=words))
         progress.update(building, completed=1, note="")
         seconds["build"] = time.monotonic() - begun
     return _tell(folder, given, sent, seconds, began, quiet=quiet)
@@ -168,10 +172,8 @@ def _post(client: httpx.Client, body: bytes) -> None:
         time.sleep(float(answer.headers.get("Retry-After", "1")))
 
 
-def _build(lake: Lake, ladder: Ladder, say: Callable[[str], None]) -> None:
-    from warehouse.build import build
-
-    done = build(lake, ladder, full=True, progress=say, now=datetime.now(UTC))
+def _build(lake: Lake, ladder: Ladder, gate: Gate, say: Callable[[str], None]) -> None:
+    done = build(lake, ladder, full=True, gate=gate, progress=say, now=datetime.now(UTC))
     if done.held_back:
         raise YesladderError(done.held_back_message())
 
@@ -179,13 +181,9 @@ def _build(lake: Lake, ladder: Ladder, say: Callable[[str], None]) -> None:
 def _tell(
     folder: Path, given: Input, sent: int, seconds: dict[str, float], began: float, *, quiet: bool
 ) -> dict[str, Any]:
-    from answers.tiers_table import TiersTable
-    from warehouse.query import Unit, steps, tiers
-    from yesladder.reporting import gather, write_report
-
     begun = time.monotonic()
     facts = gather(folder, given.ladder, now=datetime.now(UTC), sent=sent, attribution=given.attribution)
-    page = write_report(folder, given.ladder, None, facts=facts)
+    page = write_report(facts, report_file(folder))
     seconds["report"] = time.monotonic() - begun
     seconds["total"] = time.monotonic() - began
     health = facts.health
@@ -218,12 +216,6 @@ def _tell(
         if given.attribution is not None:
             console.print(f"\n{given.attribution}", style="dim", highlight=False)
     return result
-
-
-def _import_heavy_libraries() -> None:
-    """Worth five seconds of import time, spent while the worker works."""
-    import dbt.cli.main  # noqa: F401
-    import great_expectations  # noqa: F401
 
 
 def _free_ports(count: int) -> list[int]:

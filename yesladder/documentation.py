@@ -47,8 +47,9 @@ def _contract() -> str:
             _GENERATED,
             "# The event contract",
             "",
-            "What an event is, from the collector to the lake.  Clients speak the Segment spec to the collector; this is",
-            "what it makes of it, what travels on Kafka and what lies in the lake's table `events` (`ladder/events.py`).",
+            "What an event is, from the collector to the lake.  Clients speak the Segment spec to the collector; this",
+            "is what it makes of it, what travels on Kafka and what lies in the lake's table `events`",
+            "(`ladder/events.py`).",
             "",
             *_table(["field", "type", "present", "meaning"], rows),
             "",
@@ -56,9 +57,9 @@ def _contract() -> str:
             "",
             f"- Our own publishers write one event per line (NDJSON), with the header `{CANONICAL_HEADER[0]}: "
             f"{CANONICAL_HEADER[1].decode()}`; a record holds events of one partition.",
-            "- Any other producer may write one JSON event, or a JSON array of events, per record, without that header.",
-            "  `properties` and `context` may then be plain objects; `received_at` may be left out (the record's own time",
-            "  counts).  Key the record by the visitor, so that all of a visitor's events share a partition.",
+            "- Any other producer may write one JSON event, or a JSON array of events, per record, without the header.",
+            "  `properties` and `context` may then be plain objects; `received_at` may be left out (the record's own",
+            "  time counts).  Key the record by the visitor, so that all of a visitor's events share a partition.",
             f"- A record with `{REJECT_HEADER[0]}: {REJECT_HEADER[1].decode()}` is a dead letter of the collector.",
             f"- An event has at most {MAX_EVENT_BYTES // 1024} KiB.  Unknown fields are passed over.",
             "",
@@ -105,7 +106,12 @@ def _settings() -> str:
 
 def _metrics() -> str:
     rows = [
-        [f"`{next(iter(metric.describe())).name}`", metric._type, ", ".join(metric._labelnames), metric._documentation]
+        [
+            f"`{next(iter(metric.describe())).name}`",
+            metric._type,
+            ", ".join(metric._labelnames),
+            str(metric._documentation),
+        ]
         for metric in vars(metrics).values()
         if isinstance(metric, MetricWrapperBase)
     ]

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 
 @contextmanager
@@ -21,10 +22,12 @@ def progress_bar(title: str, total: int, *, quiet: bool = False) -> Iterator[Cal
 def bars(*, quiet: bool = False) -> Iterator[Progress]:
     """Several bars in one place."""
     with Progress(
-        TextColumn("{task.description:<26}"),
-        BarColumn(bar_width=28),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[note]}", justify="left"),
+        TextColumn(
+            "{task.fields[note]}", justify="left", table_column=Column(no_wrap=True, max_width=24, overflow="ellipsis")
+        ),
         TimeElapsedColumn(),
         console=Console(stderr=True),
         disable=quiet,
