@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
-from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import cast
 from urllib.parse import urlsplit
@@ -75,14 +74,7 @@ def render_report(facts: ReportFacts) -> str:
 
 
 def write_report(facts: ReportFacts, path: Path) -> Path:
-    """Write the page, making its folder where it is missing; gives the path back."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_report(facts), encoding="utf-8")
-    return path
-
-
-def write_report(facts: ReportFacts, path: Path) -> Path:
-    """Put the page into a file at once, folders included, and return its path.  Raises ``UsageError`` where it cannot."""
+    """Put the page into a file, whole or not at all, making its folders; gives the path back.  Raises ``UsageError``."""
     page = render_report(facts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

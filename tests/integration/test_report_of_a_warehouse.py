@@ -68,7 +68,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sent.write_text("\n".join(json.dumps(one) for one in MESSAGES), encoding="utf-8")
     lake = Lake(folder / "lake")
     backfill([sent], lake, LADDER, now=NOW)
-    assert build(lake, LADDER, now=NOW).refused is None
+    assert build(lake, LADDER, now=NOW).held_back == ()
     return folder
 
 

@@ -7,12 +7,14 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from answers.facts import Health, Quality, ReportFacts
-from answers.report import render_report
+from answers.report import render_report, write_report
+from ladder.errors import UsageError
 from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
 from warehouse.query import StepRow, TierRow, Unit
@@ -348,3 +350,30 @@ def test_everything_has_its_heading_label_or_text(page: Reader) -> None:
     assert all("All its numbers are in the table that follows." in str(a["aria-label"]) for a in charts)
     assert all("scope" in a for tag, a in page.elements if tag == "th")
     assert ("html", {"lang": "en"}) in page.elements
+
+
+def test_the_page_takes_the_place_of_an_older_one_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "report.html"
+    path.parent.mkdir()
+    path.write_text("older")
+    assert write_report(FACTS, path) == path
+    assert path.read_text(encoding="utf-8") == render_report(FACTS)
+    assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    assert write_report(FACTS, tmp_path / "a" / "b" / "report.html").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match=r"file/report.html: the report cannot be written there"):
+        write_report(FACTS, tmp_path / "file" / "report.html")
+
+
+def test_a_page_that_cannot_take_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "report.html" / "inside").mkdir(parents=True)
+    with pytest.raises(UsageError, match="cannot be written"):
+        write_report(FACTS, tmp_path / "report.html")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
