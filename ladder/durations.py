@@ -33,3 +33,8 @@ def format_duration(duration: timedelta) -> str:
         if count:
             parts += f"{count}{unit}"
     return parts or "0s"
+
+
+def in_microseconds(duration: timedelta) -> int:
+    """The whole microseconds of a duration, exactly."""
+    return duration // timedelta(microseconds=1)

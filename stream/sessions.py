@@ -4,13 +4,13 @@ A session is a maximal run of one visitor's events in which no silence is longer
 event time, until the *watermark* (the newest event time seen in their Kafka partition, less the ladder's lateness) has
 passed them; what lies before it is final, so sessions are cut from sorted columns and never change afterwards.
 
-An event is *late* when it occurred before the watermark that the records ahead of it in its partition had already set.
+An event is *late* when it occurred before the watermark that the events ahead of it in its partition had already set.
 That depends on nothing but the order of the records, so for any batching and any restart:
 
     sessions(stream) == sessions(batch over the same events without the late ones and without duplicates)
 
-A session is given out once the watermark has passed its end plus the gap (in steps of an eighth of the gap, which keeps
-the sorting cheap).  Two events of one visitor and instant are ordered by arrival (``received_at``), then by id.
+A session is given out once the watermark has passed its end plus the gap (in steps, see ``Sessioniser.step``, which
+keep the sorting cheap).  Two events of one visitor and instant are ordered by arrival (``received_at``), then by id.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
+from ladder.durations import in_microseconds
 from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
 from ladder.tiers import Ladder, Role
+from stream.cuts import Cuts, Int64s
 from stream.marks import MarkTable
-
-Int64s = npt.NDArray[np.int64]
+from stream.open_ids import OpenIds
 
 HELD = (
     "partition",
@@ -55,7 +56,10 @@ SESSION_COLUMNS: pa.Schema = SESSIONS.remove(SESSIONS.get_field_index(LANDED.nam
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NEVER = np.iinfo(np.int64).min
+_NEVER = int(np.iinfo(np.int64).min)
+
+_FRAMES_PER_SLOT = 16
+"""Beyond this many, a slot's frames become one: a frame of few rows costs far more than its rows."""
 
 
 @dataclass(frozen=True)
@@ -83,16 +87,22 @@ class Intake:
 
 @dataclass
 class _Partition:
+    open_ids: OpenIds
     newest: int = _NEVER
     boundary: int = _NEVER
     slots: dict[int, list[pl.DataFrame]] = field(default_factory=dict)
     released: list[pl.DataFrame] = field(default_factory=list)
     carried: pl.DataFrame | None = None
-    open_ids: set[str] = field(default_factory=set)
 
     def held(self) -> list[pl.DataFrame]:
         frames = [*self.released, *(frame for slot in self.slots.values() for frame in slot)]
         return frames if self.carried is None else [self.carried, *frames]
+
+    def hold(self, slot: int, events: pl.DataFrame) -> None:
+        frames = self.slots.setdefault(slot, [])
+        frames.append(events)
+        if len(frames) > _FRAMES_PER_SLOT:
+            self.slots[slot] = [_compact(frames)]
 
 
 class Sessioniser:
@@ -105,19 +115,23 @@ class Sessioniser:
         self._ladder = ladder
         self._source = source
         self._marks = MarkTable(ladder)
-        self._gap = ladder.session_gap // _MICROSECOND
-        self._lateness = ladder.lateness // _MICROSECOND
-        self._slot = max(1, self._gap // 8)
-        self._longest = ladder.max_session_length // _MICROSECOND
-        self._most = ladder.max_session_events
+        self._cuts = Cuts.of(ladder)
+        self._lateness = in_microseconds(ladder.lateness)
+        self._slot = max(1, self._cuts.gap // 8, self._lateness // 64)
         self._partitions: dict[int, _Partition] = {}
+
+    @property
+    def step(self) -> timedelta:
+        """Sessions are given out each time the watermark has moved on by this: an eighth of the gap or, where that is
+        more, a 64th of the lateness."""
+        return self._slot * _MICROSECOND
 
     def add(self, events: pl.DataFrame) -> Intake:
         """Take a batch in, rows in record order within each partition.
 
         Columns: the contract's, ``partition``, ``record_offset`` and ``record_time`` (the Kafka record's own time,
-        which keeps an event that claims to come from the future from moving the watermark).  Of events with one id,
-        those after the first are duplicates while the first one's session is open.
+        which keeps an event that claims to come from the future from moving the watermark).  Of events with one id that
+        are not late, those after the first are duplicates while the first one's session is open.
         """
         at = _us(events["occurred_at"])
         moves = np.minimum(at, _us(events["record_time"]))
@@ -126,18 +140,13 @@ class Sessioniser:
         duplicate = np.zeros(len(events), bool)
         for number in np.unique(partition).tolist():
             rows = np.flatnonzero(partition == number)
-            state = self._partitions.setdefault(number, _Partition())
+            state = self._state(number)
             before = np.maximum.accumulate(np.concatenate(([state.newest], moves[rows])))
             late[rows] = at[rows] < _minus(before[:-1], self._lateness)
             state.newest = int(before[-1])
             on_time = rows[~late[rows]]
-            ids = events["event_id"].gather(on_time).to_list()
-            known = state.open_ids
-            for row, event_id in zip(on_time.tolist(), ids, strict=True):
-                if event_id in known:
-                    duplicate[row] = True
-                else:
-                    known.add(event_id)
+            boundaries = self._boundaries(before[:-1][~late[rows]])
+            duplicate[on_time] = state.open_ids.take(events[on_time], boundaries, state.held())
         kept = events.with_columns(late=pl.Series(late))
         if duplicate.any():
             kept = kept.filter(~duplicate)
@@ -149,11 +158,11 @@ class Sessioniser:
 
         History spans years: it is kept in one piece instead of in slots of event time.
         """
-        self._partitions.setdefault(partition, _Partition()).released.append(events)
+        self._state(partition).released.append(events)
 
     def advance(self, partition: int, newest: datetime) -> None:
         """Say that time has come to ``newest`` in a partition although no event did; never moves backwards."""
-        state = self._partitions.setdefault(partition, _Partition())
+        state = self._state(partition)
         state.newest = max(state.newest, _to_us(newest))
 
     def finish(self, partitions: Iterable[int] | None = None) -> None:
@@ -162,7 +171,7 @@ class Sessioniser:
             state = self._partitions[number]
             last = max((_to_us(_latest(frame)) for frame in state.held() if len(frame)), default=None)
             if last is not None:
-                state.newest = max(state.newest, last + self._lateness + self._gap + self._slot + 1)
+                state.newest = max(state.newest, last + self._lateness + self._cuts.gap + self._slot + 1)
 
     def take_closed(self) -> pa.Table:
         """The sessions closed since the last call, in the columns ``SESSION_COLUMNS``."""
@@ -212,14 +221,19 @@ class Sessioniser:
 
     def restore(self, partition: int, snapshot: Snapshot) -> None:
         """Take over a partition, forgetting what was known of it.  ``snapshot.events`` may be in any order."""
-        state = _Partition() if snapshot.newest is None else _Partition(newest=_to_us(snapshot.newest))
-        self._partitions[partition] = state
-        state.open_ids = set(snapshot.events["event_id"].to_list())
+        newest = _NEVER if snapshot.newest is None else _to_us(snapshot.newest)
+        self._partitions[partition] = _Partition(OpenIds(self._cuts, snapshot.events), newest)
         self._hold(snapshot.events.select(HELD))
 
     def drop(self, partition: int) -> None:
         """Forget a partition that now belongs to someone else."""
         self._partitions.pop(partition, None)
+
+    def _state(self, partition: int) -> _Partition:
+        state = self._partitions.get(partition)
+        if state is None:
+            state = self._partitions[partition] = _Partition(OpenIds(self._cuts))
+        return state
 
     def _hold(self, events: pl.DataFrame) -> None:
         """Put events into their slot of event time; those already behind the boundary are released at once."""
@@ -233,15 +247,19 @@ class Sessioniser:
             if behind.any():
                 state.released.append(rows.filter(behind))
                 rows, at = rows.filter(~behind), at[~behind]
-            slots = at // self._slot
-            for slot in np.unique(slots).tolist():
-                state.slots.setdefault(slot, []).append(rows.filter(slots == slot))
+            rows = rows.with_columns(slot=pl.Series(at // self._slot))
+            for (slot,), own in rows.partition_by("slot", as_dict=True, include_key=False, maintain_order=True).items():
+                state.hold(int(slot), own)
 
     def _boundary(self, state: _Partition) -> int:
         """The watermark, rounded down to a slot."""
         if state.newest == _NEVER:
             return _NEVER
         return (state.newest - self._lateness) // self._slot * self._slot
+
+    def _boundaries(self, newest: Int64s) -> Int64s:
+        """The boundary at each of these newest event times."""
+        return np.where(newest == _NEVER, _NEVER, (newest - self._lateness) // self._slot * self._slot)
 
     def _release(self, state: _Partition) -> bool:
         """Move the slots that the watermark has passed to ``released``; False where it has not moved."""
@@ -261,41 +279,21 @@ class Sessioniser:
         visitor = events["visitor_id"]
         new_visitor = np.ones(len(events), bool)
         new_visitor[1:] = (partition[1:] != partition[:-1]) | (visitor != visitor.shift(1)).to_numpy()[1:]
-        begins = new_visitor.copy()
-        begins[1:] |= np.diff(at) > self._gap
-        starts, capped = self._cap(np.flatnonzero(begins), at)
+        starts, capped = self._cuts.sessions(at, new_visitor)
         ends = np.append(starts[1:], len(at)) - 1
 
         boundaries = {number: state.boundary for number, state in self._partitions.items()}
         passed = np.array([boundaries[number] for number in partition[starts].tolist()], np.int64)
-        closed = capped | (at[ends] + self._gap < passed)
+        closed = capped | (at[ends] + self._cuts.gap < passed)
         rows_closed = np.repeat(closed, ends - starts + 1)
         self._carry(events.filter(~rows_closed))
         if not closed.any():
             return SESSION_COLUMNS.empty_table()
         done = events.filter(rows_closed)
-        for (number,), rows in done.select("partition", "event_id").partition_by("partition", as_dict=True).items():
-            self._partitions[int(number)].open_ids.difference_update(rows["event_id"].to_list())
+        for (number,), rows in done.partition_by("partition", as_dict=True).items():
+            self._partitions[int(number)].open_ids.forget(rows)
         lengths = (ends - starts + 1)[closed]
         return self._sessions(done, np.cumsum(lengths) - lengths, capped[closed])
-
-    def _cap(self, starts: Int64s, at: Int64s) -> tuple[Int64s, npt.NDArray[np.bool_]]:
-        """Cut what is too long or holds too many events; the second array marks the pieces after which it went on."""
-        ends = np.append(starts[1:], len(at)) - 1
-        over = (at[ends] - at[starts] > self._longest) | (ends - starts + 1 > self._most)
-        if not over.any():
-            return starts, np.zeros(len(starts), bool)
-        cuts: list[int] = []
-        for start, end in zip(starts[over].tolist(), ends[over].tolist(), strict=True):
-            begin = start
-            while True:
-                too_far = int(np.searchsorted(at[begin : end + 1], at[begin] + self._longest, side="right"))
-                begin += min(too_far, self._most)
-                if begin > end:
-                    break
-                cuts.append(begin)
-        pieces = np.sort(np.concatenate((starts, np.array(cuts, np.int64))))
-        return pieces, np.isin(np.append(pieces[1:], -1), cuts)
 
     def _carry(self, events: pl.DataFrame) -> None:
         for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
@@ -392,6 +390,12 @@ _TIME = pl.Datetime("us", "UTC")
 _HELD_SCHEMA: dict[str, Any] = {
     name: {"partition": pl.Int32, "occurred_at": _TIME, "received_at": _TIME}.get(name, pl.String) for name in HELD
 }
+
+
+def _compact(frames: list[pl.DataFrame]) -> pl.DataFrame:
+    """One frame with text buffers of its own; merely concatenated, each row of a small batch keeps kilobytes alive."""
+    table: pa.Table = pl.concat(frames).to_arrow()
+    return pl.DataFrame(table)
 
 
 def _us(times: pl.Series) -> Int64s:
