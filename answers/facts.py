@@ -12,13 +12,15 @@ from warehouse.query import StepRow, TierRow
 
 @dataclass(frozen=True)
 class Quality:
-    """What the quality gate said.  ``checked_at``: its last look.  ``held``: names of the batches it holds back now.
+    """What the quality gate said.  ``checked_at``: its last look.
 
+    ``held``: names of the batches that it holds back now.  ``accepted``: of those that failed and were let in by hand.
     ``page``: address of its own pages, relative to the report's file.
     """
 
     checked_at: datetime
     held: tuple[str, ...] = ()
+    accepted: tuple[str, ...] = ()
     page: str | None = None
 
 

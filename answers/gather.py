@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from answers.facts import Health, Quality, ReportFacts
 from ladder.tiers import Ladder
+from warehouse.batches import Batches
 from warehouse.lake import Lake
 from warehouse.query import Freshness, freshness, open_marts, steps, tiers
 
@@ -78,5 +79,10 @@ def _quality(fresh: Freshness, warehouse: Path, out: Path) -> Quality | None:
     if fresh.last_look is None:
         return None
     pages = os.path.relpath((warehouse / "quality" / "index.html").resolve(), out.resolve().parent)
-    held = tuple(batch.name for batch in fresh.held_back)
-    return Quality(fresh.last_look.looked_at, held, quote(Path(pages).as_posix()))
+    accepted = Batches(warehouse / "quality").of_state("accepted")
+    return Quality(
+        checked_at=fresh.last_look.looked_at,
+        held=tuple(batch.name for batch in fresh.held_back),
+        accepted=tuple(batch.name for batch in accepted),
+        page=quote(Path(pages).as_posix()),
+    )

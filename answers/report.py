@@ -64,7 +64,7 @@ def render_report(facts: ReportFacts) -> str:
             ),
             key=lambda line: -line[2],
         ),
-        held=listing([f"batch {name}" for name in quality.held]) if quality is not None else "",
+        batches=lambda names: listing([f"batch {name}" for name in names]),
         quality_page=_local(quality.page) if quality is not None and quality.page is not None else None,
         policy=_policy(scripts),
         style=Markup(_asset("report.css")),
@@ -74,7 +74,7 @@ def render_report(facts: ReportFacts) -> str:
 
 
 def write_report(facts: ReportFacts, path: Path) -> Path:
-    """Put the page into a file, whole or not at all, making its folders; gives the path back.  Raises ``UsageError``."""
+    """Put the page into a file, whole or not at all, and give its path back.  Raises ``UsageError`` where it cannot."""
     page = render_report(facts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from answers.facts import ReportFacts
@@ -14,6 +16,7 @@ from answers.gather import gather, report_file
 from answers.report import render_report
 from ladder.errors import UsageError
 from ladder.tiers import Ladder, parse_ladder
+from warehouse.batches import Batch, Batches
 from warehouse.build import build
 from warehouse.lake import Lake
 from yesladder.backfill import backfill
@@ -68,13 +71,15 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sent.write_text("\n".join(json.dumps(one) for one in MESSAGES), encoding="utf-8")
     lake = Lake(folder / "lake")
     backfill([sent], lake, LADDER, now=NOW)
+    again = lake.scan("events").filter(pl.col("event_id") == "m8").with_columns(source=pl.lit("kafka:events"))
+    lake.append("events", again.collect().to_arrow(), now=NOW)
     assert build(lake, LADDER, now=NOW).held_back == ()
     return folder
 
 
 @pytest.fixture(scope="module")
 def facts(warehouse: Path) -> ReportFacts:
-    return gather(warehouse, LADDER, now=NOW, sent=len(MESSAGES), attribution="ours")
+    return gather(warehouse, LADDER, now=NOW, sent=len(MESSAGES) + 1, attribution="ours")
 
 
 def test_the_totals_and_the_period_are_those_of_the_sessions(facts: ReportFacts) -> None:
@@ -103,7 +108,7 @@ def test_the_steps_are_there_for_both_units(facts: ReportFacts) -> None:
 
 def test_every_event_sent_is_accounted_for(facts: ReportFacts) -> None:
     health = facts.health
-    assert (health.sent, health.landed, health.duplicates, dict(health.rejected)) == (10, 8, 1, {"bad_time": 1})
+    assert (health.sent, health.landed, health.duplicates, dict(health.rejected)) == (11, 8, 2, {"bad_time": 1})
     assert (health.late, health.unaccounted, health.unbuilt_files, health.landed_at) == (0, 0, 0, NOW)
     assert health.built_at is not None
     assert health.built_at >= NOW
@@ -133,6 +138,14 @@ def test_what_landed_since_the_build_is_counted_apart(warehouse: Path, facts: Re
     later = gather(warehouse, LADDER, now=NOW)
     assert later.health.unbuilt_files > 0
     assert (later.health.landed, later.per_session) == (facts.health.landed, facts.per_session)
+
+
+def test_a_batch_that_was_let_in_by_hand_is_named(warehouse: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(warehouse, tmp_path / "copy")
+    Batches(copy / "quality").record(Batch("doubtful", NOW - timedelta(days=1), "accepted", {}, {}))
+    quality = gather(copy, LADDER, now=NOW).health.quality
+    assert quality is not None
+    assert (quality.checked_at, quality.held, quality.accepted) == (NOW, (), ("doubtful",))
 
 
 def test_another_ladder_than_the_one_built_with_is_refused(warehouse: Path) -> None:

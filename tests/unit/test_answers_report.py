@@ -81,7 +81,7 @@ FACTS = ReportFacts(
         sent=72635,
         landed_at=NOW - timedelta(minutes=2),
         built_at=NOW - timedelta(minutes=1),
-        quality=Quality(NOW, (), "quality/index.html"),
+        quality=Quality(NOW, page="quality/index.html"),
     ),
     attribution="Some people, CC BY 4.0",
 )
@@ -221,14 +221,16 @@ def test_events_that_do_not_add_up_are_not_called_accounted_for(sent: int | None
 
 
 @pytest.mark.parametrize(
-    ("held", "said"),
+    ("quality", "said"),
     [
-        (("one",), "The quality check holds back batch one: what landed with it is not in these numbers."),
-        (("one", "two"), "The quality check holds back batch one and batch two: what landed with them is not in"),
+        (Quality(NOW, ("one",)), "holds back batch one: what landed with it is not in these numbers. It last looked"),
+        (Quality(NOW, ("one", "two")), "holds back batch one and batch two: what landed with them is not in"),
+        (Quality(NOW, (), ("three",)), "The quality check failed batch three, let in by hand. It last looked"),
+        (Quality(NOW, ("one",), ("three",)), "not in these numbers. The quality check failed batch three, let in by"),
     ],
 )
-def test_batches_held_back_by_the_quality_check_are_named(held: tuple[str, ...], said: str) -> None:
-    facts = replace(FACTS, health=replace(FACTS.health, quality=Quality(NOW, held)))
+def test_batches_that_the_quality_check_refused_are_named(quality: Quality, said: str) -> None:
+    facts = replace(FACTS, health=replace(FACTS.health, quality=quality))
     read = Reader(render_report(facts))
     assert said in read.text
     assert "passed the quality check" not in read.text
@@ -249,7 +251,7 @@ def test_what_landed_since_the_build_is_said(files: int, said: str) -> None:
     ["javascript:alert(1)", "https://evil.example/", "//evil.example/", "/\\evil.example/", "data:text/html,x"],
 )
 def test_a_quality_page_elsewhere_gets_no_link(address: str) -> None:
-    facts = replace(FACTS, health=replace(FACTS.health, quality=Quality(NOW, (), address)))
+    facts = replace(FACTS, health=replace(FACTS.health, quality=Quality(NOW, page=address)))
     assert [a for tag, a in Reader(render_report(facts)).elements if tag == "a"] == []
 
 
