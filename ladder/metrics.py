@@ -17,9 +17,9 @@ LAG_RECORDS = Gauge("yesladder_lag_records", "Kafka records not committed to the
 WATERMARK_DELAY = Gauge("yesladder_watermark_delay_seconds", "How far event time is behind the clock", ["partition"])
 
 COLLECTOR_ANSWERS = Counter("yesladder_collector_answers_total", "Answers of the collector", ["status"])
-COLLECTOR_EVENTS = Counter("yesladder_collector_events_total", "Events acknowledged by Kafka and answered with 200")
+COLLECTOR_EVENTS = Counter("yesladder_collector_events_total", "Events that Kafka has acknowledged to the collector")
 COLLECTOR_REJECTED = Counter(
-    "yesladder_collector_events_rejected_total", "Events of accepted requests that became dead letters", ["reason"]
+    "yesladder_collector_events_rejected_total", "Events that the collector made dead letters", ["reason"]
 )
 COLLECTOR_IN_FLIGHT_BYTES = Gauge("yesladder_collector_in_flight_bytes", "Bodies received and not answered yet")
 COLLECTOR_PUBLISH_SECONDS = Histogram(

@@ -13,63 +13,31 @@ import asyncio
 import logging
 import math
 import re
-from base64 import b64decode
-from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ladder.errors import EventError, UsageError
-from ladder.events import MAX_EVENT_BYTES, Event, Kind
-from ladder.metrics import COLLECTOR_ANSWERS, COLLECTOR_EVENTS, COLLECTOR_IN_FLIGHT_BYTES, COLLECTOR_REJECTED
+from ladder.errors import EventError
+from ladder.events import Event, Kind
+from ladder.metrics import COLLECTOR_ANSWERS, COLLECTOR_IN_FLIGHT_BYTES
 from ladder.rejects import Reject
 from producers.bodies import plain_body, too_large
 from producers.dialects import SEGMENT_BATCH, SEGMENT_SINGLE, Dialect, Envelope
 from producers.group_commit import GroupCommit
+from producers.http_head import PREFLIGHT, ASGIApp, Headers, Receive, Request, Scope, Send, cross_origin
+from producers.limits import DEFAULT_LIMITS, Limits
 from producers.publisher import Publisher, PublishError
+from producers.readiness import Readiness
 from producers.refusals import ANSWERS, Code, Refused
 
 _log = logging.getLogger(__name__)
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-_MAX_BODY_BYTES = 640 * 1024
-"""One bad event of this size, in base64, still fits a Kafka record of 1 MB."""
-
-_READY_IS_GOOD_FOR_S = 1.0
 _ERRORS_SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one request may bring, and all of them together.  Sizes are after unpacking.
-
-    ``max_in_flight_bytes``: bodies received and not answered yet; beyond, requests are answered with 503.
-    ``answer_within_s``: how long a request waits for Kafka; clients give up after 10 s and more.
-    ``read_within_s``: how long a client may take to send its body.
-    """
-
-    max_body_bytes: int = _MAX_BODY_BYTES
-    max_batch_events: int = 2500
-    max_event_bytes: int = MAX_EVENT_BYTES
-    max_in_flight_bytes: int = 64 * 1024 * 1024
-    answer_within_s: float = 8.0
-    read_within_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.max_body_bytes <= _MAX_BODY_BYTES:
-            raise UsageError(f"the largest body is between 1 and {_MAX_BODY_BYTES} bytes, not {self.max_body_bytes}")
-        if not 0 < self.max_event_bytes <= MAX_EVENT_BYTES:
-            raise UsageError(f"the largest event is between 1 and {MAX_EVENT_BYTES} bytes, not {self.max_event_bytes}")
-        if min(self.max_batch_events, self.max_in_flight_bytes, self.answer_within_s, self.read_within_s) <= 0:
-            raise UsageError("every limit of the collector is above zero")
+_TICK = timedelta(microseconds=1)
+_JSON = (b"content-type", b"application/json")
 
 
 class Route(NamedTuple):
@@ -107,7 +75,7 @@ def create_app(
     *,
     write_keys: frozenset[str] | None,
     is_ready: Callable[[], bool],
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     now: Callable[[], datetime] = utc_now,
 ) -> ASGIApp:
     """The collector as an ASGI application.
@@ -130,17 +98,21 @@ class _Collector:
         self._write_keys = write_keys
         self._limits = limits
         self._now = now
-        self._last_received = datetime.min.replace(tzinfo=UTC)
+        self._next_received = datetime.min.replace(tzinfo=UTC)
         self._in_flight_bytes = 0
         self._commit = GroupCommit(publisher, limits.answer_within_s)
-        self._health = _Health(is_ready)
+        self._readiness = Readiness(is_ready)
+        self._ok = COLLECTOR_ANSWERS.labels(200)
+        COLLECTOR_IN_FLIGHT_BYTES.set_function(lambda: self._in_flight_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"the collector speaks HTTP, not {scope['type']}")
-        request = _Request(scope)
+        request = Request(scope)
         try:
-            status, body, headers = await self._answer(request, receive)
+            body, headers = await self._answer(request, receive)
+            status = 200
+            self._ok.inc()
         except _ClientLeft:
             return
         except Refused as refused:
@@ -148,49 +120,54 @@ class _Collector:
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             status, body, headers = _refusal(Refused("internal", "the collector failed; it has logged why"))
-        COLLECTOR_ANSWERS.labels(status).inc()
         headers.append((b"content-length", b"%d" % len(body)))
         if request.origin is not None:
-            headers += _cross_origin(request.origin)
+            headers += cross_origin(request.origin)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else body})
 
-    async def _answer(self, request: _Request, receive: Receive) -> tuple[int, bytes, Headers]:
+    async def _answer(self, request: Request, receive: Receive) -> tuple[bytes, Headers]:
         if request.method == "OPTIONS":
-            return 200, b"{}", [_JSON, *_PREFLIGHT]
-        route = ROUTES.get(request.path) or ROUTES.get(request.path.rstrip("/"))
+            return b"{}", [_JSON, *PREFLIGHT]
+        path = request.path
+        route = ROUTES.get(path) or ROUTES.get(path.rstrip("/"))
         if route is not None:
             if request.method != "POST":
-                raise Refused("wrong_method", f"{request.path} takes POST")
-            return 200, await self._take(route, request, receive), [_JSON]
-        if request.method not in ("GET", "HEAD"):
-            raise Refused("not_found", f"nothing takes {request.method} {request.path}")
-        if request.path == "/health":
-            await self._health.check()
-            return 200, b'{"status":"ok"}', [_JSON]
-        if request.path == "/metrics":
-            return 200, generate_latest(), [(b"content-type", CONTENT_TYPE_LATEST.encode())]
-        if settings := _SETTINGS.fullmatch(request.path):
-            self._check_key(settings[1])
-            return 200, msgspec.json.encode({"integrations": {"Segment.io": {"apiKey": settings[1]}}}), [_JSON]
-        raise Refused("not_found", f"there is nothing at {request.path}")
+                raise Refused("wrong_method", f"{path} takes POST")
+            return await self._take(route, request, receive), [_JSON]
+        if request.method in ("GET", "HEAD"):
+            if path == "/health":
+                if not await self._readiness.check():
+                    raise Refused("not_ready", "Kafka cannot be reached")
+                return b'{"status":"ok"}', [_JSON]
+            if path == "/metrics":
+                return generate_latest(), [(b"content-type", CONTENT_TYPE_LATEST.encode())]
+            if settings := _SETTINGS.fullmatch(path):
+                self._check_key(settings[1])
+                return msgspec.json.encode({"integrations": {"Segment.io": {"apiKey": settings[1]}}}), [_JSON]
+        raise Refused("not_found", f"nothing takes {request.method} {path}")
 
-    async def _take(self, route: Route, request: _Request, receive: Receive) -> bytes:
+    async def _take(self, route: Route, request: Request, receive: Receive) -> bytes:
         """Store the events of a request; the answer's body."""
-        key = request.write_key
-        if key is not None:
-            self._check_key(key)
-        taken = _Taken(self)
+        if request.write_key is not None:
+            self._check_key(request.write_key)
+        held = _Held()
         try:
-            body = await self._body(request, receive, taken)
-            envelope = _opened(route.dialect, body)
-            if key is None:
+            body = await self._body(request, receive, held)
+            try:
+                envelope = route.dialect.open(body)
+            except EventError as error:
+                raise Refused(error.reason, str(error)) from None
+            if request.write_key is None:
                 self._check_key(envelope.write_key)
             events, rejects, errors = self._read(route, envelope)
             if events or rejects:
-                await self._store(events, rejects)
+                await self._commit.store(events, rejects)
+        except PublishError as error:
+            code: Code = "overloaded" if error.reason == "overloaded" else "unavailable"
+            raise Refused(code, str(error), error.retry_after_s) from None
         finally:
-            taken.give_back()
+            self._in_flight_bytes -= held.size
         if not rejects:
             return b'{"success":true,"accepted":%d,"rejected":0}' % len(events)
         return msgspec.json.encode(
@@ -201,7 +178,15 @@ class _Collector:
         if self._write_keys is not None and key not in self._write_keys:
             raise Refused("unknown_key", "there is no write key" if key is None else "the write key is not known here")
 
-    async def _body(self, request: _Request, receive: Receive, taken: _Taken) -> bytes:
+    def _hold(self, held: _Held, size: int) -> None:
+        """Count that many bytes more as under way; ``Refused`` when that would be too many."""
+        if self._in_flight_bytes + size > self._limits.max_in_flight_bytes:
+            raise Refused("overloaded", f"{self._in_flight_bytes} bytes are waiting for Kafka already")
+        self._in_flight_bytes += size
+        held.size += size
+
+    async def _body(self, request: Request, receive: Receive, held: _Held) -> bytes:
+        """The whole body, unpacked.  What we do not read of it the server discards."""
         limit = self._limits.max_body_bytes
         if request.content_length > limit:
             raise too_large(limit)
@@ -209,18 +194,34 @@ class _Collector:
         if message["type"] == "http.disconnect":
             raise _ClientLeft
         body: bytes = message.get("body", b"")
-        taken.take(len(body))
+        self._hold(held, len(body))
         if message.get("more_body", False):
             try:
                 async with asyncio.timeout(self._limits.read_within_s):
-                    body += await _rest(receive, limit - len(body), taken)
+                    body += await self._rest(receive, limit - len(body), held)
             except TimeoutError:
                 raise Refused("too_slow", f"the body took more than {self._limits.read_within_s:g} s") from None
         if len(body) > limit:
             raise too_large(limit)
         plain = plain_body(body, request.encoding, limit)
-        taken.take(len(plain) - len(body))
+        if plain is not body:
+            self._hold(held, len(plain))
         return plain
+
+    async def _rest(self, receive: Receive, room: int, held: _Held) -> bytes:
+        """The rest of a body that comes in parts, or a little more than there is room for."""
+        parts: list[bytes] = []
+        more = True
+        while more and room >= 0:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _ClientLeft
+            part: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            self._hold(held, len(part))
+            parts.append(part)
+            room -= len(part)
+        return b"".join(parts)
 
     def _read(self, route: Route, envelope: Envelope) -> tuple[list[Event], list[Reject], list[dict[str, Any]]]:
         """Events and dead letters, a microsecond apart in the batch's order; and the first errors, for the answer."""
@@ -233,7 +234,7 @@ class _Collector:
         events: list[Event] = []
         rejects: list[Reject] = []
         errors: list[dict[str, Any]] = []
-        received_at = max(self._now(), self._last_received + _TICK)
+        received_at = max(self._now(), self._next_received)
         for place, message in enumerate(messages):
             raw = bytes(message)
             try:
@@ -247,164 +248,28 @@ class _Collector:
                 if len(errors) < _ERRORS_SHOWN:
                     errors.append({"index": place, "code": error.reason, "message": str(error)})
             received_at += _TICK
-        self._last_received = received_at
+            if sent_at is not None:
+                sent_at += _TICK  # all events of a request are moved by the same time
+        self._next_received = received_at
         return events, rejects, errors
 
-    async def _store(self, events: list[Event], rejects: list[Reject]) -> None:
-        try:
-            await self._commit.store(events, rejects)
-        except PublishError as error:
-            code: Code = "overloaded" if error.reason == "overloaded" else "unavailable"
-            raise Refused(code, str(error), error.retry_after_s) from None
-        COLLECTOR_EVENTS.inc(len(events))
-        for reject in rejects:
-            COLLECTOR_REJECTED.labels(reject.reason).inc()
 
-    def hold(self, size: int) -> None:
-        """Count bytes as under way; ``Refused`` when that is too many, which they are then not."""
-        total = self._in_flight_bytes + size
-        if total > self._limits.max_in_flight_bytes:
-            raise Refused("overloaded", f"{self._in_flight_bytes} bytes are waiting for Kafka")
-        self._in_flight_bytes = total
-        COLLECTOR_IN_FLIGHT_BYTES.set(total)
+class _Held:
+    """The bytes of one request that count as under way."""
 
-    def let_go(self, size: int) -> None:
-        self._in_flight_bytes -= size
-        COLLECTOR_IN_FLIGHT_BYTES.set(self._in_flight_bytes)
+    __slots__ = ("size",)
 
-
-_TICK = timedelta(microseconds=1)
-
-
-class _Taken:
-    """The bytes one request holds."""
-
-    __slots__ = ("_collector", "_size")
-
-    def __init__(self, collector: _Collector) -> None:
-        self._collector = collector
-        self._size = 0
-
-    def take(self, size: int) -> None:
-        self._collector.hold(size)
-        self._size += size
-
-    def give_back(self) -> None:
-        self._collector.let_go(self._size)
+    def __init__(self) -> None:
+        self.size = 0
 
 
 class _ClientLeft(Exception):
     """The client hung up before its body was here: nobody waits for an answer."""
 
 
-async def _rest(receive: Receive, room: int, taken: _Taken) -> bytes:
-    """The rest of a body that comes in parts; the server discards what we do not read."""
-    parts: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _ClientLeft
-        part: bytes = message.get("body", b"")
-        more = message.get("more_body", False)
-        taken.take(len(part))
-        parts.append(part)
-        room -= len(part)
-        if room < 0:
-            break
-    return b"".join(parts)
-
-
-def _opened(dialect: Dialect, body: bytes) -> Envelope:
-    try:
-        return dialect.open(body)
-    except EventError as error:
-        raise Refused(error.reason, str(error)) from None
-
-
-class _Request:
-    """What the collector looks at in a request's head."""
-
-    __slots__ = ("content_length", "encoding", "method", "origin", "path", "write_key")
-
-    def __init__(self, scope: Scope) -> None:
-        self.method: str = scope["method"]
-        self.path: str = scope["path"]
-        self.origin: bytes | None = None
-        self.encoding = b""
-        self.content_length = 0
-        authorization: bytes | None = None
-        x_write_key: bytes | None = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"x-write-key":
-                x_write_key = value
-            elif name == b"content-encoding":
-                self.encoding = value.strip().lower()
-            elif name == b"origin":
-                self.origin = value
-            elif name == b"content-length" and value.isdigit():
-                self.content_length = int(value)
-        self.write_key = _authorized(authorization) or (x_write_key.decode("latin-1") if x_write_key else None)
-
-
-def _authorized(header: bytes | None) -> str | None:
-    """The user name of Basic, else the token of Bearer; None for what is neither."""
-    if header is None:
-        return None
-    scheme, _, value = header.partition(b" ")
-    scheme, value = scheme.lower(), value.strip()
-    if scheme == b"bearer":
-        return value.decode("latin-1") or None
-    if scheme != b"basic":
-        return None
-    try:
-        user_name = b64decode(value, validate=True).decode().partition(":")[0]
-    except ValueError:
-        return None
-    return user_name or None
-
-
-class _Health:
-    """Whether Kafka can be reached, asked by one thread at a time and remembered for a moment."""
-
-    def __init__(self, is_ready: Callable[[], bool]) -> None:
-        self._is_ready = is_ready
-        self._asking: asyncio.Task[bool] | None = None
-        self._asked_at = -math.inf
-
-    async def check(self) -> None:
-        """Raises ``Refused`` when it is not ready."""
-        loop = asyncio.get_running_loop()
-        if self._asking is None or (self._asking.done() and loop.time() - self._asked_at > _READY_IS_GOOD_FOR_S):
-            self._asking = loop.create_task(asyncio.to_thread(self._is_ready))
-            self._asked_at = loop.time()
-        if not await asyncio.shield(self._asking):
-            raise Refused("not_ready", "Kafka cannot be reached")
-
-
-_JSON = (b"content-type", b"application/json")
-_PREFLIGHT: Headers = [
-    (b"access-control-allow-methods", b"GET, HEAD, POST, OPTIONS"),
-    # the last one is Rudder's browser client's
-    (b"access-control-allow-headers", b"authorization, content-type, x-write-key, x-retry-count, anonymousid"),
-    (b"access-control-max-age", b"7200"),
-]
-
-
-def _cross_origin(origin: bytes) -> Headers:
-    """Any page may send, with its cookies; and may see Retry-After, without which clients come back too early."""
-    return [
-        (b"access-control-allow-origin", origin),
-        (b"access-control-allow-credentials", b"true"),
-        (b"access-control-expose-headers", b"Retry-After"),
-        (b"vary", b"Origin"),
-    ]
-
-
 def _refusal(refused: Refused) -> tuple[int, bytes, Headers]:
     status, again = ANSWERS[refused.code]
+    COLLECTOR_ANSWERS.labels(status).inc()
     headers: Headers = [_JSON]
     if again:
         headers.append((b"retry-after", b"%d" % max(1, math.ceil(refused.retry_after_s))))

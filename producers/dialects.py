@@ -236,6 +236,8 @@ def _event(raw: bytes, received_at: datetime, sent_at: datetime | None, kind: Ki
             properties = _with(properties, "group_id", group_id)
 
     about = _context(said.context)
+    if kind == "identify" and properties == "{}":
+        properties = _traits_of(about.text)
     return Event(
         event_id=_text(said.message_id) or _made_id(raw, received_at),
         visitor_id=visitor_id,
@@ -292,25 +294,32 @@ def _read_context(data: bytes) -> _About:
         parts = _parts_decoder.decode(text)
         del parts["ip"]
         text = _encoder.encode(parts).decode()
-    page, campaign, device, library = (_inner(context, key) for key in ("page", "campaign", "device", "library"))
+    page, campaign = _inner(context, "page"), _inner(context, "campaign")
+    device, library = _inner(context, "device"), _inner(context, "library")
     return _About(
-        text=text,
-        page_url=_filled(page.get("url")),
-        referrer=_filled(page.get("referrer")),
-        utm_source=_filled(campaign.get("source")),
-        utm_medium=_filled(campaign.get("medium")),
-        utm_campaign=_filled(campaign.get("name")),
-        device_class=device_class(
-            device_type=_filled(device.get("type")),
-            device_model=_filled(device.get("model")),
-            user_agent=_filled(context.get("userAgent")),
-            library=_filled(library.get("name")),
-            library_env=_filled(library.get("env")),
+        text,
+        _filled(page.get("url")),
+        _filled(page.get("referrer")),
+        _filled(campaign.get("source")),
+        _filled(campaign.get("medium")),
+        _filled(campaign.get("name")),
+        device_class(
+            _filled(device.get("type")),
+            _filled(device.get("model")),
+            _filled(context.get("userAgent")),
+            _filled(library.get("name")),
+            _filled(library.get("env")),
         ),
     )
 
 
 _read_small_context = lru_cache(maxsize=512)(_read_context)
+
+
+def _traits_of(context: str) -> str:
+    """Rudder's clients keep the traits of an ``identify`` in its context."""
+    traits = bytes(_parts_decoder.decode(context).get("traits", b"{}"))
+    return traits.decode() if traits.startswith(b"{") else "{}"
 
 
 def _object(field: str, data: bytes) -> tuple[str, dict[str, Any]]:
@@ -335,9 +344,12 @@ def _with(text: str, key: str, value: str) -> str:
     return _encoder.encode(parts).decode()
 
 
+_NOTHING: dict[str, Any] = {}
+
+
 def _inner(context: dict[str, Any], key: str) -> dict[str, Any]:
     value = context.get(key)
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def _filled(value: object) -> str | None:

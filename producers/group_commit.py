@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 
 from ladder.events import Event
-from ladder.metrics import COLLECTOR_PUBLISH_SECONDS
+from ladder.metrics import COLLECTOR_EVENTS, COLLECTOR_PUBLISH_SECONDS, COLLECTOR_REJECTED
 from ladder.rejects import Reject
 from producers.publisher import Publisher, PublishError
 from producers.records import pack, pack_reject
@@ -77,7 +77,12 @@ class GroupCommit:
     def _finish(self, loop: asyncio.AbstractEventLoop, group: _Group, published: Future[None], started: float) -> None:
         self._under_way -= 1
         COLLECTOR_PUBLISH_SECONDS.observe(time.perf_counter() - started)
-        group.end(published.exception())
+        error = published.exception()
+        if error is None:
+            COLLECTOR_EVENTS.inc(len(group.events))
+            for reject in group.rejects:
+                COLLECTOR_REJECTED.labels(reject.reason).inc()
+        group.end(error)
         if self._next is not None and not self._flush_is_due:
             self._flush(loop)
 

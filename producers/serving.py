@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 import uvicorn
 
 from ladder.errors import UsageError, YesladderError
-from producers.collector import ASGIApp
+from producers.http_head import ASGIApp
 
 _KEEP_ALIVE_S = 75
 """Longer than the 60 s of common load balancers: the side that forwards must be the one that hangs up."""
