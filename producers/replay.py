@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ladder.errors import UsageError, YesladderError
+from ladder.errors import UsageError
 from ladder.events import Event
 from producers.columns import ColumnMap, parse_columns
 from producers.files import FileBatch, read_batches
-from producers.publisher import Publisher, PublishError
-from producers.records import Record, pack, pack_reject
+from producers.publisher import Publisher
+from producers.records import pack, pack_reject
+from producers.window import PublishWindow
 
 __all__ = ["ColumnMap", "FileBatch", "Replayed", "parse_columns", "parse_speed", "read_batches", "replay"]
-
-_UNDER_WAY = 4
-"""Publishes under way at a time: enough that reading and Kafka never wait for each other."""
 
 _SHORTEST_SLEEP_S = 0.01
 
@@ -63,7 +59,7 @@ def replay(
     Raises ``YesladderError`` when Kafka takes nothing for ``patience_s``, or as ``read_batches`` does; then what comes
     before is published.
     """
-    window = _Window(publisher, patience_s, elapsed_s, sleep)
+    window = PublishWindow(publisher, patience_s, elapsed_s, sleep)
     pace: Pace | None = None
     published = rejected = 0
     try:
@@ -115,46 +111,3 @@ def paced(
         waiting.append(event)
     if waiting:
         yield waiting
-
-
-class _Window:
-    """A few publishes under way, in order: when one fails, it and all after it are published again."""
-
-    def __init__(
-        self, publisher: Publisher, patience_s: float, elapsed_s: Callable[[], float], sleep: Callable[[float], None]
-    ) -> None:
-        self._publisher = publisher
-        self._patience_s = patience_s
-        self._elapsed_s = elapsed_s
-        self._sleep = sleep
-        self._under_way: deque[tuple[list[Record], Future[None]]] = deque()
-
-    def publish(self, records: list[Record]) -> None:
-        if not records:
-            return
-        while len(self._under_way) >= _UNDER_WAY:
-            self._settle()
-        self._under_way.append((records, self._publisher.publish(records)))
-
-    def drain(self) -> None:
-        while self._under_way:
-            self._settle()
-
-    def _settle(self) -> None:
-        """Return once the oldest publish is acknowledged."""
-        begun_s = self._elapsed_s()
-        while True:
-            try:
-                self._under_way[0][1].result()
-            except PublishError as error:
-                wait([future for _, future in self._under_way])
-                if self._elapsed_s() - begun_s > self._patience_s:
-                    self._under_way.clear()
-                    raise YesladderError(f"Kafka took nothing for {self._patience_s:g} s: {error}") from None
-                self._sleep(error.retry_after_s)
-                again = [records for records, _ in self._under_way]
-                self._under_way.clear()
-                self._under_way.extend((records, self._publisher.publish(records)) for records in again)
-            else:
-                self._under_way.popleft()
-                return
