@@ -58,8 +58,8 @@ def simulate(simulation: Simulation, ladder: Ladder) -> Simulated:
     """Draw the stream.  Raises ``UsageError`` for a ladder that nobody can climb, or rates that are not one per tier.
 
     Out of order, late and doubled are different events.  An event is late in any split into partitions once its
-    partition has seen later ones: true of a stream as dense as real ones are.  None is late within the last four
-    latenesses, where visits thin out.
+    partition has seen later ones: true of a stream as dense as real ones are.  None is late among the last, where
+    visits thin out: within four times the lateness of the end.
     """
     rng = np.random.default_rng(simulation.seed)
     script = script_of(ladder)
@@ -69,12 +69,13 @@ def simulate(simulation: Simulation, ladder: Ladder) -> Simulated:
     start, end = microseconds(simulation.start), microseconds(simulation.start + simulation.duration)
 
     fate = rng.random(count)
-    has_time_to_be_late = events.at < end - 4 * lateness
+    too_late = lateness + 60_000_000
+    has_time_to_be_late = events.at < end - 4 * too_late
     is_late = (fate < simulation.late) & has_time_to_be_late
     is_out_of_order = ~is_late & (fate >= 1 - simulation.out_of_order) & (lateness > 0)
     is_double = ~is_late & ~is_out_of_order & (rng.random(count) < simulation.duplicates)
     delay = np.full(count, _ON_THE_WAY_US)
-    delay[is_late] = lateness + (1 + rng.random(int(is_late.sum()))) * (lateness + _ON_THE_WAY_US)
+    delay[is_late] = lateness + (1 + rng.random(int(is_late.sum()))) * too_late
     delay[is_out_of_order] += (rng.random(int(is_out_of_order.sum())) * lateness / 2).astype(np.int64)
     doubles = np.flatnonzero(is_double)
     again = events.at[doubles] + _ON_THE_WAY_US + (rng.random(len(doubles)) * (lateness / 2 + 1e6)).astype(np.int64)
@@ -136,9 +137,13 @@ def write_simulated(
         for items in _batched(simulated.items(), 10_000):
             file.write(b"".join((item if isinstance(item, bytes) else encode(item)) + b"\n" for item in items))
             progress(len(items))
-    truth = path.with_name(path.name + ".truth.json")
-    truth.write_text(json.dumps(simulated.truth, indent=1) + "\n", encoding="utf-8")
-    return truth
+    return write_truth(simulated, path.with_name(path.name + ".truth.json"))
+
+
+def write_truth(simulated: Simulated, path: Path) -> Path:
+    """Write what is true of the stream as JSON; gives the path back."""
+    path.write_text(json.dumps(simulated.truth, indent=1) + "\n", encoding="utf-8")
+    return path
 
 
 def publish_simulated(
