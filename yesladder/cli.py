@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,7 @@ from yesladder.settings import PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
     from producers.columns import ColumnMap
+    from producers.publisher import Publisher
     from warehouse.lake import Lake
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -124,19 +126,14 @@ def collect(**options: Any) -> None:
     Example: yesladder collect --brokers localhost:9092 --write-keys my-site
     """
     from producers.collector import create_app
-    from producers.kafka_publisher import KafkaPublisher
     from producers.serving import serve
-    from producers.topics import ensure_topic, is_reachable
+    from producers.topics import is_reachable
 
     settings = read_settings(**options)
     connection = settings.connection()
-    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
-    publisher = KafkaPublisher(connection, settings.topic)
-    try:
+    with _publisher(settings) as publisher:
         app = create_app(publisher, write_keys=settings.known_keys(), is_ready=lambda: is_reachable(connection))
         serve(app, settings.host, settings.port, on_ready=lambda url: click.echo(f"collecting at {url}"))
-    finally:
-        publisher.close(timeout_s=10)
 
 
 @cli.command()
@@ -232,32 +229,76 @@ def replay(files: tuple[Path, ...], mapping: str | None, speed: str | None, as_j
 
     Example: yesladder replay day.ndjson.gz --brokers localhost:9092 --speed 60x
     """
-    from producers.kafka_publisher import KafkaPublisher
     from producers.replay import parse_speed, replay as run
-    from producers.topics import ensure_topic
 
     settings = read_settings(**options)
-    connection = settings.connection()
-    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
-    publisher = KafkaPublisher(connection, settings.topic)
     total = sum(path.stat().st_size for path in files)
-    try:
-        with progress_bar("replaying", total, quiet=as_json) as advance:
-            done = run(
-                files,
-                publisher,
-                columns=_columns(mapping),
-                speed=None if speed is None else parse_speed(speed),
-                progress=advance,
-            )
-    finally:
-        publisher.close(timeout_s=10)
+    pace = None if speed is None else parse_speed(speed)
+    with _publisher(settings) as publisher, progress_bar("replaying", total, quiet=as_json) as advance:
+        done = run(files, publisher, columns=_columns(mapping), speed=pace, progress=advance)
     if as_json:
         _print_json({"read": done.read, "published": done.published, "rejected": done.rejected})
     else:
         click.echo(
             f"read {done.read:,} events: {done.published:,} published, {done.rejected:,} refused (as dead letters)"
         )
+
+
+@cli.command()
+@settings_options("ladder", *_CONNECTION)
+@click.option("--visitors", type=click.IntRange(min=1), default=2000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--start", type=click.DateTime(), default="2026-01-05", show_default=True, help="When it begins, UTC.")
+@click.option("--duration", default="14d", show_default=True, help="How long it goes on.")
+@click.option("--yes-rates", help="The yes-rate of each tier, such as 0.7,0.5,0.4,0.3,0.2.")
+@click.option("--spike", multiple=True, help="at=TIME,for=1h,factor=0.2[,step=STEP][,segment=search|ads|newsletter]")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="A file (.ndjson or .ndjson.gz), not Kafka."
+)
+@click.option(
+    "--truth", type=click.Path(dir_okay=False, path_type=Path), help="File for the truth.  [default: beside --out]"
+)
+@_json_option
+def simulate(
+    visitors: int,
+    seed: int,
+    start: datetime,
+    duration: str,
+    yes_rates: str | None,
+    spike: tuple[str, ...],
+    out: Path | None,
+    truth: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Imaginary visitors on your ladder, with the truth about them, onto Kafka or into a file.
+
+    Momentum, leaps, segments, out-of-order, late, doubled and malformed events are all in it, and counted.
+
+    Example: yesladder simulate --ladder ladders/shop.toml --visitors 5000 --out shop.ndjson.gz
+    """
+    from producers.simulate import publish_simulated, simulate as draw, write_simulated, write_truth
+    from yesladder.simulated import simulation
+
+    settings = read_settings(**options)
+    simulated = draw(
+        simulation(visitors, seed, start.replace(tzinfo=UTC), duration, yes_rates, spike), settings.load_ladder()
+    )
+    with progress_bar("simulating", len(simulated), quiet=as_json) as advance:
+        if out is not None:
+            beside = write_simulated(simulated, out, progress=advance)
+            truth = beside if truth is None else write_truth(simulated, truth)
+        else:
+            with _publisher(settings) as publisher:
+                publish_simulated(simulated, publisher, progress=advance)
+            if truth is not None:
+                write_truth(simulated, truth)
+    result = {"items": len(simulated), "out": out and str(out), "truth": truth and str(truth)}
+    if as_json:
+        _print_json(result)
+    else:
+        click.echo(f"{len(simulated):,} events {'on ' + settings.topic if out is None else 'in ' + str(out)}")
+        click.echo(f"the truth: {truth}" if truth else "(--truth FILE writes down what is true of them)")
 
 
 @cli.command()
@@ -383,6 +424,21 @@ def _lake(settings: Settings, *, must_exist: bool = False) -> Lake:
             "(or point --warehouse at another folder)"
         )
     return Lake(root)
+
+
+@contextmanager
+def _publisher(settings: Settings) -> Iterator[Publisher]:
+    """A publisher to the settings' topic, which is made where it is missing."""
+    from producers.kafka_publisher import KafkaPublisher
+    from producers.topics import ensure_topic
+
+    connection = settings.connection()
+    ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
+    publisher = KafkaPublisher(connection, settings.topic)
+    try:
+        yield publisher
+    finally:
+        publisher.close(timeout_s=10)
 
 
 def _columns(mapping: str | None) -> ColumnMap | None:

@@ -31,6 +31,7 @@ from yesladder import datasets
 from yesladder.landing import PATIENCE_S, wait_for, wait_until_landed
 from yesladder.processes import Part
 from yesladder.progress import bars
+from yesladder.simulated import LADDER, simulated_messages
 
 BATCH = 100
 """Messages in a request: what the Segment and Rudder clients send by default."""
@@ -106,14 +107,15 @@ def _make_room(folder: Path) -> None:
 
 def _input(dataset: str, events: int | None, folder: Path) -> Input:
     if dataset == "simulated":
-        from yesladder.simulated import simulated_messages
-
-        return simulated_messages(events or SIMULATED_EVENTS, folder)
-    given = datasets.load(dataset)
-    total = sum(1 for _ in given.messages(events))
+        total = events or SIMULATED_EVENTS
+        name, messages, attribution = LADDER, simulated_messages(total), None
+    else:
+        given = datasets.load(dataset)
+        total = sum(1 for _ in given.messages(events))
+        name, messages, attribution = dataset, given.messages(events), given.attribution
     ladder_file = folder / "ladder.toml"
-    ladder_file.write_text(datasets.ladder_text(dataset), encoding="utf-8")
-    return Input(given.ladder, str(ladder_file), given.messages(events), total, given.attribution)
+    ladder_file.write_text(datasets.ladder_text(name), encoding="utf-8")
+    return Input(datasets.example_ladder(name), str(ladder_file), messages, total, attribution)
 
 
 def _start_parts(stack: ExitStack, brokers: str, folder: Path, ladder_file: str) -> tuple[str, Part]:
