@@ -45,6 +45,14 @@ def test_rivals_are_those_whose_interval_reaches_as_high_from_the_largest_drop_o
     assert find_leak([SPARK, MINI, MICRO, ONE_LOST]) == Leak(MICRO, (ONE_LOST, MINI))
 
 
+def test_an_interval_that_only_touches_the_lower_end_makes_a_rival() -> None:
+    touching, clear = tier(3, "mini", 300, 120), tier(3, "mini", 300, 130)
+    assert MICRO.drop_off_low < touching.drop_off_high < MICRO.drop_off
+    assert find_leak([MICRO, touching]) == Leak(MICRO, (touching,))
+    assert clear.drop_off_high < MICRO.drop_off_low
+    assert find_leak([MICRO, clear]) == Leak(MICRO, ())
+
+
 def test_of_two_equal_tiers_the_lower_one_is_named() -> None:
     again = tier(4, "midi", 900, 300)
     assert find_leak([again, MICRO]) == Leak(MICRO, (again,))

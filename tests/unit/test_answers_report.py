@@ -298,6 +298,7 @@ def test_hostile_names_are_text_wherever_they_stand(page: Reader) -> None:
         text for a, text in page.scripts if a.get("id") is None
     ]
     assert read.facts["views"][0]["tiers"][0]["name"] == HOSTILE
+    assert not set("<>&") & set(next(text for a, text in read.scripts if a.get("id") == "facts"))
     assert read.tables["steps-session"][1][0] == HOSTILE
     assert read.tables["rejected"][1][0] == HOSTILE
     assert f"Where people drop off: {HOSTILE}" in read.text
