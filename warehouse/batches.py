@@ -15,7 +15,6 @@ from typing import Literal
 
 import msgspec
 
-from ladder.errors import UsageError
 from warehouse import data_docs
 
 KEPT = 50
@@ -106,12 +105,14 @@ class Batches:
         lines = [(one.name, f"{one.looked_at:%Y-%m-%d %H:%M:%S} UTC", one.state) for one in self._newest_first()]
         data_docs.write_index(self._folder, lines)
 
-    def accept(self, name: str) -> None:
-        """Let a held batch into the marts as it is.  Raises ``UsageError`` where no held batch has this name."""
-        held = {batch.name: batch for batch in self.of_state("held")}
-        if name not in held:
-            raise UsageError(f"no batch {name} is held back; held back: {', '.join(held) or 'none'}")
-        self.record(replace(held[name], state="accepted"))
+    def accept_held(self) -> None:
+        """Let everything that is held back now into the marts as it is."""
+        for batch in self.of_state("held"):
+            self.record(replace(batch, state="accepted"))
+
+    def latest(self) -> Batch | None:
+        """The last one looked at."""
+        return next(iter(self._newest_first()), None)
 
     def give_up_replaced(self, current: frozenset[str]) -> None:
         """Forget the hold of batches of which some file is gone; what is left of them is looked at anew."""

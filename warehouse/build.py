@@ -9,29 +9,30 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import msgspec
 
 from ladder.errors import YesladderError
 from ladder.tables import TABLES
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
 from warehouse.build_lock import build_lock
-from warehouse.built import MARTS, Built, read_built, write_built
+from warehouse.built import MARTS, Built, ladder_hash, read_built, write_built
 from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
 from warehouse.lake import Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.quality import Gate
 from warehouse.views import create_ladder_tiers, create_lake_views
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many steps of it are done and how many there are."""
+Progress = Callable[[str], None]
+"""Told in a few words what is being done now."""
 
 Files = Mapping[str, frozenset[str]]
 
@@ -44,20 +45,49 @@ class BuildError(YesladderError):
 class BuildResult:
     """What a build did.
 
-    ``built``: the marts were renewed; False where nothing new was to be built.  ``full``: from scratch, ``why`` so.
-    ``refused``: the batch that this build's look held back.  ``held``: every batch held back, that one included.
-    ``landed``: rows by table that passed the gate and are in the marts now for the first time.
-    ``warnings``: what tests found odd without being wrong.  ``seconds``: by part.
+    ``built``: the marts were renewed; False where there was nothing new to build.  ``full``: from scratch; ``why``.
+    ``held_back``: the batches that the gate keeps out of the marts, newest first.  ``landed``: rows by table that
+    passed the gate just now.  ``warnings``: what data tests found odd without being wrong.  ``seconds``: by part.
     """
 
     built: bool
     full: bool
     why: str
-    refused: Batch | None
-    held: tuple[Batch, ...]
+    held_back: tuple[Batch, ...]
     landed: Mapping[str, int]
     warnings: tuple[str, ...]
     seconds: Mapping[str, float]
+
+    def summary(self) -> str:
+        """One line for people, with a further one per warning."""
+        took = f"{sum(self.seconds.values()):.1f} s"
+        if not self.built:
+            return f"nothing new to build ({took})"
+        new = ", ".join(f"{rows:,} {table}" for table, rows in self.landed.items() if rows) or "no rows"
+        how = f"from scratch, since {self.why}" if self.full else "with what is new"
+        return "\n".join([f"marts built {how}: {new} new ({took})", *(f"warning: {text}" for text in self.warnings)])
+
+    def held_back_message(self) -> str:
+        """What is held back and why, and what to do about it."""
+        return "\n".join(
+            [
+                *(batch.describe() for batch in self.held_back),
+                "the marts were built without it; mend its source and land it again, or let it in as it is with"
+                " `yesladder build --accept` (its pages: quality/index.html in the warehouse)",
+            ]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "built": self.built,
+            "full": self.full,
+            "why": self.why,
+            "landed": dict(self.landed),
+            "held_back": [msgspec.to_builtins(batch) for batch in self.held_back],
+            "warnings": list(self.warnings),
+            "seconds": {part: round(taken, 3) for part, taken in self.seconds.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -77,7 +107,7 @@ def build(
     ladder: Ladder,
     *,
     full: bool = False,
-    accept: Collection[str] = (),
+    accept: bool = False,
     gate: Gate | None = None,
     progress: Progress | None = None,
     now: datetime,
@@ -85,17 +115,17 @@ def build(
     """Bring the marts beside the lake up to date: incrementally, or from scratch where they cannot be mended.
 
     They are built from scratch when ``full`` says so, on the first build, and when the ladder, the SQL or rows already
-    built have changed.  ``accept``: names of held batches to let in as they are.  ``gate``: one that is loaded already
+    built have changed.  ``accept`` lets all batches in that are held back now.  ``gate``: one that is loaded already
     (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
-    Raises ``BuildRunning``, ``BuildError``, ``GateError`` and, for an unknown name in ``accept``, ``UsageError``.
+    Raises ``BuildRunning``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
     """
     warehouse = lake.root.parent
-    tell = progress or (lambda stage, done, total: None)
+    tell = progress or (lambda words: None)
     clock = _Clock()
     with build_lock(warehouse, now), ExitStack() as stack:
         batches = Batches(warehouse / "quality")
-        for name in accept:
-            batches.accept(name)
+        if accept:
+            batches.accept_held()
         marts = warehouse / MARTS
         last = read_built(marts)
         plan = _plan(lake, ladder, last, batches, full)
@@ -103,15 +133,14 @@ def build(
 
         building = warehouse / "building" / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}" / MARTS
         work = warehouse / "dbt"
-        verdict: Batch | None = None
+        landed: Mapping[str, int] = {}
         if any(plan.to_check.values()):
-            tell("looking at what landed", 0, 1)
+            tell("looking at what has landed")
             gate = gate or stack.enter_context(Gate())
             verdict = _judge(gate, lake, ladder, plan, batches, now, lambda: prepare(work))
-            tell("looking at what landed", 1, 1)
+            landed = verdict.rows if verdict.state == "passed" else {}
         clock.lap("quality")
 
-        refused = verdict if verdict is not None and verdict.state == "held" else None
         held = batches.files("held")
         known = {table: files - plan.unbuilt[table] for table, files in plan.current.items()}
         new = {table: files - held for table, files in plan.unbuilt.items()}
@@ -119,9 +148,8 @@ def build(
             built=False,
             full=plan.full,
             why=plan.why,
-            refused=refused,
-            held=tuple(batches.of_state("held")),
-            landed={} if verdict is None or refused is not None else verdict.rows,
+            held_back=tuple(batches.of_state("held")),
+            landed=landed,
             warnings=(),
             seconds={},
         )
@@ -130,7 +158,9 @@ def build(
 
         _begin(building, marts, lake, ladder, plan.full, known, new)
         try:
-            warnings = dbt_build(building, work, full=plan.full, on_node=tell)
+            warnings = dbt_build(
+                building, work, full=plan.full, on_node=lambda node, done, total: tell(f"{node} ({done} of {total})")
+            )
         except DbtError as error:
             raise BuildError(f"the marts were not renewed: {error}") from error
         clock.lap("sql")
@@ -148,11 +178,6 @@ def build(
         _finish(building, marts, built)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
-
-
-def ladder_hash(ladder: Ladder) -> str:
-    """Changes whenever the ladder does: its name, tiers, rules or how it cuts sessions."""
-    return sha256(repr(ladder).encode()).hexdigest()[:16]
 
 
 def _plan(lake: Lake, ladder: Ladder, last: Built | None, batches: Batches, full: bool) -> _Plan:

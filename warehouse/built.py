@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 
 import duckdb
 
 from ladder.tables import TABLES
+from ladder.tiers import Ladder
 
 MARTS = "marts.duckdb"
 
@@ -28,6 +30,11 @@ class Built:
     root: str
     versions: Mapping[str, int]
     files: Mapping[str, frozenset[str]]
+
+
+def ladder_hash(ladder: Ladder) -> str:
+    """Changes whenever the ladder does: its name, tiers, rules or how it cuts sessions."""
+    return sha256(repr(ladder).encode()).hexdigest()[:16]
 
 
 def read_built(marts: Path) -> Built | None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -104,7 +105,8 @@ class Gate:
 
     def close(self) -> None:
         """End the process."""
-        self._stdin.close()
+        with suppress(BrokenPipeError):
+            self._stdin.close()
         try:
             self._process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -9,17 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import duckdb
 import pyarrow as pa
 
 from ladder.errors import UsageError
+from ladder.rates import drop_off
+from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
-from warehouse.built import MARTS, read_built
+from warehouse.built import MARTS, ladder_hash, read_built
 from warehouse.lake import Lake
 
 Unit = Literal["session", "visitor"]
@@ -45,10 +47,30 @@ class TierRow:
 
 @dataclass(frozen=True)
 class TierTable:
-    """All tiers of the ladder, lowest first; what ``yesladder tiers --json`` prints."""
+    """All tiers of the ladder, lowest first."""
 
     unit: Unit
     tiers: tuple[TierRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``yesladder tiers --json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """One step of a tier over all dates; counts and rate as in ``TierRow``."""
+
+    tier: int
+    step: str
+    unit: Unit
+    asked: int
+    yes: int
+    no: int
+    silent: int
+    drop_off: float
+    drop_off_low: float
+    drop_off_high: float
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,7 @@ class Freshness:
     """How far the marts are behind.
 
     ``newest_event_at``: the end of the newest session in the marts.  ``unbuilt_files``: files of the lake that no build
-    has seen, without those held back.
+    has seen, without those held back.  ``last_look``: what the quality gate said last.
     """
 
     built_at: datetime
@@ -66,23 +88,38 @@ class Freshness:
     visitors: int
     newest_event_at: datetime | None
     unbuilt_files: int
-    held: tuple[Batch, ...]
+    held_back: tuple[Batch, ...]
+    last_look: Batch | None
 
 
-def tiers(warehouse: Path, unit: str) -> TierTable:
-    """The drop-off per tier of the ladder that the marts were built with.
+def tiers(warehouse: Path, ladder: Ladder, unit: str) -> TierTable:
+    """The drop-off per tier; a tier that nobody met has zeros.
 
-    Raises ``UsageError`` for another unit than session and visitor, and where nothing was built yet.
+    Raises ``UsageError`` for another unit than session and visitor, and where no marts were built with this ladder.
     """
-    if unit not in get_args(Unit):
-        raise UsageError(f"--unit {unit}: there are {' and '.join(get_args(Unit))}")
-    with open_marts(warehouse) as marts:
+    checked = _unit(unit)
+    with open_marts(warehouse, ladder) as marts:
         rows = marts.execute(
             "select tier, tier_name, asked, yes, no, silent, implicit, drop_off, drop_off_low, drop_off_high,"
             " reached, reached_next from main.fct_tier_totals where unit = ? order by tier",
-            [unit],
+            [checked],
         ).fetchall()
-    return TierTable("session" if unit == "session" else "visitor", tuple(TierRow(*row) for row in rows))
+    return TierTable(checked, tuple(TierRow(*row) for row in rows))
+
+
+def steps(warehouse: Path, ladder: Ladder, unit: str) -> tuple[StepRow, ...]:
+    """The drop-off per step that anyone was asked or said yes to, by tier and name.  Raises as ``tiers`` does."""
+    checked = _unit(unit)
+    with open_marts(warehouse, ladder) as marts:
+        rows = marts.execute(
+            "select tier, step, sum(asked)::bigint, sum(yes)::bigint, sum(no)::bigint, sum(silent)::bigint"
+            " from main.fct_step_dropoff where unit = ? group by tier, step order by tier, step",
+            [checked],
+        ).fetchall()
+    return tuple(
+        StepRow(tier, step, checked, asked, yes, no, silent, *drop_off(yes, asked))
+        for tier, step, asked, yes, no, silent in rows
+    )
 
 
 def run_sql(warehouse: Path, sql: str) -> pa.Table:
@@ -132,12 +169,25 @@ def freshness(lake: Lake) -> Freshness:
         for table in lake.versions()
         for file in lake.files(table)
     )
-    return Freshness(built_at, was_full, ladder, sessions, visitors, newest, unbuilt, tuple(batches.of_state("held")))
+    return Freshness(
+        built_at,
+        was_full,
+        ladder,
+        sessions,
+        visitors,
+        newest,
+        unbuilt,
+        tuple(batches.of_state("held")),
+        batches.latest(),
+    )
 
 
 @contextmanager
-def open_marts(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection to the marts as they are now, read-only, in UTC, locked to this warehouse's files."""
+def open_marts(warehouse: Path, ladder: Ladder | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection to the marts as they are now, read-only, in UTC, locked to this warehouse's files.
+
+    Raises ``UsageError`` where nothing was built yet, or not with this ladder.
+    """
     marts = warehouse / MARTS
     if not marts.exists():
         raise UsageError(f"{warehouse} has no marts yet: run `yesladder build`")
@@ -147,7 +197,16 @@ def open_marts(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("set autoinstall_known_extensions = false")
         connection.execute(f"attach {_text(marts)} as marts (read_only)")
         connection.execute("use marts")
-        connection.execute(f"set allowed_directories = [{_text(_lake_of(connection, warehouse))}]")
+        built = connection.execute(
+            "select lake, ladder, ladder_hash from main.meta_builds order by build desc limit 1"
+        ).fetchall()
+        if not built:
+            raise UsageError(f"{marts} holds no finished build: run `yesladder build --full`")
+        lake, name, digest = built[0]
+        if ladder is not None and digest != ladder_hash(ladder):
+            now = f"ladder {ladder.name!r}" if ladder.name != name else "this ladder, which has changed since"
+            raise UsageError(f"{marts} was built with the ladder {name!r}: run `yesladder build` to have it for {now}")
+        connection.execute(f"set allowed_directories = [{_text(Path(lake))}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection
@@ -155,10 +214,12 @@ def open_marts(warehouse: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
-def _lake_of(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> Path:
-    """The folder that the lake's views point into."""
-    rows = connection.execute("select lake from main.meta_builds order by build desc limit 1").fetchall()
-    return Path(rows[0][0]) if rows else warehouse / "lake"
+def _unit(unit: str) -> Unit:
+    if unit == "session":
+        return "session"
+    if unit == "visitor":
+        return "visitor"
+    raise UsageError(f"--unit {unit}: there are session and visitor")
 
 
 _EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
