@@ -123,6 +123,8 @@ def test_nobody_waits_longer_than_said_neither_in_a_group_under_way_nor_in_the_o
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert [getattr(outcome, "reason", None) for outcome in outcomes] == ["unavailable"] * 6
         took = asyncio.get_running_loop().time() - began
+        with pytest.raises(PublishError):
+            await asyncio.wait_for(commit.store([event(8)], []), timeout=1)
         publisher.resume()
         await asyncio.sleep(0.05)
         await commit.store([event(9)], [])
