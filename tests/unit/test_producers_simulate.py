@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ladder.errors import UsageError
@@ -18,6 +19,8 @@ from producers.publisher import MemoryPublisher
 from producers.script import script_of
 from producers.simulate import publish_simulated, simulate, write_simulated
 from producers.simulation import Segment, Simulation, Spike
+from producers.truth import counted
+from producers.walks import Events
 
 START = datetime(2026, 1, 5, tzinfo=UTC)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -232,3 +235,20 @@ def test_values_that_cannot_be_are_refused(values: dict[str, Any], complaint: st
 def test_rates_are_one_per_tier() -> None:
     with pytest.raises(UsageError, match="yes_rates has 2 numbers, the ladder 5 tiers"):
         simulate(Simulation(visitors=1, yes_rates=[0.5, 0.5]), builtin_ladder())
+
+
+def test_no_two_items_arrive_in_the_same_microsecond_however_many_happen_at_once() -> None:
+    crowd = Simulation(visitors=5000, duration=timedelta(milliseconds=20))
+    arrivals = [item.received_at for item in simulate(crowd, builtin_ladder()).items() if isinstance(item, Event)]
+    assert len(set(arrivals)) == len(arrivals) > 20_000
+
+
+def test_a_silence_of_exactly_the_gap_is_within_the_session_and_a_longer_one_is_not() -> None:
+    ladder = builtin_ladder()
+    script = script_of(ladder)
+    gap = 30 * 60 * 1_000_000
+    same = np.zeros(3, dtype=np.int64)
+    for silence, sessions in ((gap, 1), (gap + 1, 2)):
+        events = Events(visitor=same, segment=same, template=same, at=np.array([60_000_000 + silence, 0, 60_000_000]))
+        counts = counted(Simulation(), ladder, script, events)
+        assert (counts["sessions"], counts["visitors"]) == (sessions, 1)
