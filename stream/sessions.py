@@ -131,7 +131,7 @@ class Sessioniser:
 
         Columns: the contract's, ``partition``, ``record_offset`` and ``record_time`` (the Kafka record's own time,
         which keeps an event that claims to come from the future from moving the watermark).  Of events with one id that
-        are not late, those after the first are duplicates while the first one's session is open.
+        are not late, those after the first are duplicates until the watermark has passed the first one by the gap.
         """
         at = _us(events["occurred_at"])
         moves = np.minimum(at, _us(events["record_time"]))
@@ -142,11 +142,12 @@ class Sessioniser:
             rows = np.flatnonzero(partition == number)
             state = self._state(number)
             before = np.maximum.accumulate(np.concatenate(([state.newest], moves[rows])))
-            late[rows] = at[rows] < _minus(before[:-1], self._lateness)
+            watermarks = _minus(before[:-1], self._lateness)
+            late[rows] = at[rows] < watermarks
             state.newest = int(before[-1])
-            on_time = rows[~late[rows]]
-            boundaries = self._boundaries(before[:-1][~late[rows]])
-            duplicate[on_time] = state.open_ids.take(events[on_time], boundaries, state.held())
+            is_on_time = ~late[rows]
+            on_time = rows[is_on_time]
+            duplicate[on_time] = state.open_ids.take(events[on_time], watermarks[is_on_time])
         kept = events.with_columns(late=pl.Series(late))
         if duplicate.any():
             kept = kept.filter(~duplicate)
@@ -222,7 +223,7 @@ class Sessioniser:
     def restore(self, partition: int, snapshot: Snapshot) -> None:
         """Take over a partition, forgetting what was known of it.  ``snapshot.events`` may be in any order."""
         newest = _NEVER if snapshot.newest is None else _to_us(snapshot.newest)
-        self._partitions[partition] = _Partition(OpenIds(self._cuts, snapshot.events), newest)
+        self._partitions[partition] = _Partition(OpenIds(self._cuts.gap, snapshot.events), newest)
         self._hold(snapshot.events.select(HELD))
 
     def drop(self, partition: int) -> None:
@@ -232,7 +233,7 @@ class Sessioniser:
     def _state(self, partition: int) -> _Partition:
         state = self._partitions.get(partition)
         if state is None:
-            state = self._partitions[partition] = _Partition(OpenIds(self._cuts))
+            state = self._partitions[partition] = _Partition(OpenIds(self._cuts.gap))
         return state
 
     def _hold(self, events: pl.DataFrame) -> None:
@@ -256,10 +257,6 @@ class Sessioniser:
         if state.newest == _NEVER:
             return _NEVER
         return (state.newest - self._lateness) // self._slot * self._slot
-
-    def _boundaries(self, newest: Int64s) -> Int64s:
-        """The boundary at each of these newest event times."""
-        return np.where(newest == _NEVER, _NEVER, (newest - self._lateness) // self._slot * self._slot)
 
     def _release(self, state: _Partition) -> bool:
         """Move the slots that the watermark has passed to ``released``; False where it has not moved."""
@@ -290,7 +287,8 @@ class Sessioniser:
         if not closed.any():
             return SESSION_COLUMNS.empty_table()
         done = events.filter(rows_closed)
-        for (number,), rows in done.partition_by("partition", as_dict=True).items():
+        ids = done.select("partition", "event_id", "occurred_at")
+        for (number,), rows in ids.partition_by("partition", as_dict=True).items():
             self._partitions[int(number)].open_ids.forget(rows)
         lengths = (ends - starts + 1)[closed]
         return self._sessions(done, np.cumsum(lengths) - lengths, capped[closed])

@@ -33,7 +33,6 @@ def fates(arrivals: Sequence[Arrival], ladder: Ladder) -> list[Fate]:
     """What becomes of each event, in the order of arrival (only the order within a partition matters)."""
     given: list[Fate] = []
     newest: dict[int, datetime] = {}
-    kept: list[Arrival] = []
     first_of: dict[tuple[int, str], Arrival] = {}
     for arrival in arrivals:
         event, partition = arrival.event, arrival.partition
@@ -42,28 +41,14 @@ def fates(arrivals: Sequence[Arrival], ladder: Ladder) -> list[Fate]:
         first = first_of.get((partition, event.event_id))
         if watermark is not None and event.occurred_at < watermark:
             fate = "late"
-        elif first is not None and not _given_out(first, kept, watermark, ladder):
+        elif first is not None and (watermark is None or first.event.occurred_at + ladder.session_gap >= watermark):
             fate = "duplicate"
         else:
-            kept.append(arrival)
             first_of[partition, event.event_id] = arrival
         given.append(fate)
         seen = min(event.occurred_at, arrival.record_time)
         newest[partition] = max(newest.get(partition, seen), seen)
     return given
-
-
-def _given_out(first: Arrival, kept: Iterable[Arrival], watermark: datetime | None, ladder: Ladder) -> bool:
-    """Whether an event's session is closed at a watermark, which counts in the stream's steps."""
-    if watermark is None:
-        return False
-    step = max(ladder.session_gap // 8, ladder.lateness // 64, MICROSECOND)
-    passed = EPOCH + (watermark - EPOCH) // step * step
-    final = [a for a in kept if a.partition == first.partition and a.event.occurred_at < passed]
-    for session, capped in _cut([a.event for a in final if a.event.visitor_id == first.event.visitor_id], ladder):
-        if first.event in session:
-            return capped or session[-1].occurred_at + ladder.session_gap < passed
-    return False
 
 
 def sessions_of(arrivals: Iterable[Arrival], ladder: Ladder, source: str) -> list[dict[str, Any]]:
