@@ -46,7 +46,7 @@ bench: install  ## every benchmark; see benchmarks/README.md
 	$(BIN)/python benchmarks/run_all.py
 
 assets:  ## bundle the charts anew (needs Node)
-	cd answers/assets && npm ci && npm run build
+	sh answers/assets/build.sh
 
 clean:
 	rm -rf $(VENV) dist demo-data

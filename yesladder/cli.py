@@ -366,7 +366,8 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
 
     rows = run_sql(read_settings(**options).warehouse, statement)
     if as_json:
-        _print_json({"columns": rows.column_names, "rows": rows.to_pylist()})
+        columns = [column.to_pylist() for column in rows.columns]
+        _print_json({"columns": rows.column_names, "rows": list(zip(*columns, strict=True))})
     else:
         Console().print(result_table(rows))
 
@@ -384,10 +385,19 @@ def report(out: Path | None, as_json: bool, **options: Any) -> None:
     """
     from answers.gather import gather, report_file
     from answers.report import write_report
+    from yesladder.datasets import ATTRIBUTION
 
     settings = read_settings(**options)
     path = out or report_file(settings.warehouse)
-    write_report(gather(settings.warehouse, settings.load_ladder(), now=datetime.now(UTC), out=out), path)
+    whose = settings.warehouse / ATTRIBUTION
+    facts = gather(
+        settings.warehouse,
+        settings.load_ladder(),
+        now=datetime.now(UTC),
+        out=out,
+        attribution=whose.read_text(encoding="utf-8") if whose.exists() else None,
+    )
+    write_report(facts, path)
     if as_json:
         _print_json({"report": str(path)})
     else:

@@ -13,6 +13,10 @@ from ladder.errors import UsageError
 from ladder.tiers import Ladder, parse_ladder
 
 
+ATTRIBUTION = "ATTRIBUTION.md"
+"""Whose the data is, beside the data itself and in the warehouse of a demo with it."""
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One data set: messages in the Segment spec, in the order of their time."""
@@ -40,7 +44,7 @@ def load(name: str) -> Dataset:
     if not (folder / "segment.ndjson.gz").is_file():
         raise UsageError(f"there is no data set {name!r}; known are {', '.join(names())} and simulated")
     ladder = example_ladder(name)
-    return Dataset(name, ladder, (folder / "ATTRIBUTION.md").read_text(encoding="utf-8").strip(), folder)
+    return Dataset(name, ladder, (folder / ATTRIBUTION).read_text(encoding="utf-8").strip(), folder)
 
 
 def example_ladder(name: str) -> Ladder:

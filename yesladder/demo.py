@@ -113,6 +113,8 @@ def _input(dataset: str, events: int | None, folder: Path) -> Input:
         given = datasets.load(dataset)
         total = sum(1 for _ in given.messages(events))
         name, messages, attribution = dataset, given.messages(events), given.attribution
+    if attribution is not None:
+        (folder / datasets.ATTRIBUTION).write_text(attribution + "\n", encoding="utf-8")
     ladder_file = folder / "ladder.toml"
     ladder_file.write_text(datasets.ladder_text(name), encoding="utf-8")
     return Input(datasets.example_ladder(name), str(ladder_file), messages, total, attribution)
