@@ -9,7 +9,8 @@ All of it is pure: nothing here reads a clock or draws a random number.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +20,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 import msgspec
 
 from ladder.errors import EventError
-from ladder.events import EARLIEST, KINDS, LATEST, MAX_EVENT_BYTES, Event, Kind, event_error
+from ladder.events import EARLIEST, KINDS, LATEST, MAX_EVENT_BYTES, MAX_ID_CHARACTERS, Event, Kind, event_error
 from producers.devices import DeviceClass, device_class
 
 Message = bytes | msgspec.Raw
@@ -85,7 +86,7 @@ def open_batch(body: bytes) -> Envelope:
     """Open ``{"batch": [...], "sentAt": ..., "writeKey": ...}``.
 
     A value that only some writers of JSON allow (``NaN``, half of a surrogate pair) spoils its own message, not the
-    batch: such messages come out in a form that ``from_segment`` refuses.
+    batch: such messages come out as they were written, and ``from_segment`` refuses them.
     Raises ``EventError`` for a body that is not JSON or has no list ``batch``.
     """
     try:
@@ -94,7 +95,7 @@ def open_batch(body: bytes) -> Envelope:
         raise event_error(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         original = event_error(error)
-        batch = _reprinted(_forgiving(body, original), original)
+        batch = _as_written(body, _forgiving(body, original), original)
     except RecursionError as error:
         raise event_error(error) from None
     try:
@@ -129,16 +130,43 @@ def _forgiving(body: bytes, original: EventError) -> dict[str, Any]:
     return found
 
 
-def _reprinted(found: dict[str, Any], original: EventError) -> _Batch:
-    """The batch with each message printed again on its own."""
-    messages = found.get("batch")
-    if not isinstance(messages, list):
+def _as_written(body: bytes, found: dict[str, Any], original: EventError) -> _Batch:
+    """The batch that ``_forgiving`` found, each message with its own bytes."""
+    if not isinstance(found.get("batch"), list):
         raise original
+    text = body.decode()
+    members = {name: (begin, end) for name, begin, end in _spans(text, _past_blanks(text, 0), named=True)}
+    messages = _spans(text, members["batch"][0], named=False)
+    sent_at = slice(*members["sentAt"]) if "sentAt" in members else slice(0)
     return _Batch(
-        batch=[msgspec.Raw(json.dumps(message).encode()) for message in messages],
-        sent_at=msgspec.Raw(json.dumps(found.get("sentAt")).encode()),
+        batch=[msgspec.Raw(text[begin:end].encode()) for _, begin, end in messages],
+        sent_at=msgspec.Raw(text[sent_at].encode() or b"null"),
         write_key=_key(found),
     )
+
+
+_value_and_end = json.JSONDecoder().raw_decode
+_BLANKS = re.compile(r"[ \t\n\r]*")
+
+
+def _spans(text: str, at: int, *, named: bool) -> Iterator[tuple[str, int, int]]:
+    """Name, begin and end of each member of the sound object (or list, without names) that begins at ``at``."""
+    at = _past_blanks(text, at + 1)
+    while text[at] not in "]}":
+        name = ""
+        if named:
+            name, colon = _value_and_end(text, at)
+            at = _past_blanks(text, _past_blanks(text, colon) + 1)
+        end = _value_and_end(text, at)[1]
+        yield name, at, end
+        at = _past_blanks(text, end)
+        if text[at] == ",":
+            at = _past_blanks(text, at + 1)
+
+
+def _past_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return at if found is None else found.end()
 
 
 def _key(found: dict[str, Any]) -> str | None:
@@ -148,7 +176,7 @@ def _key(found: dict[str, Any]) -> str | None:
 
 # --- messages ---
 
-_Id = Annotated[str, msgspec.Meta(max_length=256)] | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
+_Id = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
 """Numbers serve as ids too: some senders keep their users under integers."""
 
 _TIME_WANTED = "is not RFC 3339 with a zone, such as 2026-11-22T20:53:28.509Z"
@@ -163,8 +191,8 @@ class _Message(msgspec.Struct, rename="camel", gc=False):
     user_id: _Id = None
     previous_id: _Id = None
     group_id: _Id = None
-    event: Annotated[str, msgspec.Meta(max_length=256)] | None = None
-    name: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    event: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | None = None
+    name: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | None = None
     category: str | None = None
     timestamp: _Time | None = None
     original_timestamp: _Time | None = None
@@ -359,7 +387,7 @@ def _filled(value: object) -> str | None:
 
 def _short_text(value: object) -> str | None:
     text = _filled(value)
-    return text if text is not None and len(text) <= 256 else None
+    return text if text is not None and len(text) <= MAX_ID_CHARACTERS else None
 
 
 def _text(value: str | int | None) -> str | None:

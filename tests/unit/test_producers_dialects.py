@@ -304,17 +304,21 @@ def test_a_body_that_is_no_batch_is_refused_whole(body: bytes, reason: str, fiel
 
 
 @pytest.mark.parametrize("odd", [b'{"x":NaN}', b'{"x":-Infinity}', b'{"x":"\\ud83d"}'])
-def test_what_only_some_writers_call_json_does_not_spoil_its_neighbours(odd: bytes) -> None:
+def test_what_only_some_writers_call_json_spoils_neither_its_neighbours_nor_their_bytes(odd: bytes) -> None:
     good = json.dumps(TRACK).encode()
-    bad = good[:-1] + b',"properties":' + odd + b"}"
-    body = b'{"batch":[' + good + b"," + bad + b'],"sentAt":"2026-11-22T12:00:00Z","writeKey":"k"}'
+    bad = good[:-1] + b' , "properties":' + odd + b"}"
+    body = b' { "a" : [{}, "]}" ], "batch" :[ ' + good + b" ,\n\t" + bad + b' ] , "sentAt": "2026-11-22T12:00:00Z" '
+    body += b',"writeKey":"k", "z":{}\r\n}  '
 
     envelope = open_batch(body)
 
     assert (envelope.sent_at, envelope.write_key, envelope.fault) == (RECEIVED, "k", None)
-    first, second = (bytes(message) for message in envelope.messages)
-    assert read(first) == read(good)
-    assert refused(second) == ("not_json", "")
+    assert [bytes(message) for message in envelope.messages] == [good, bad]
+    assert refused(bad) == ("not_json", "")
+
+
+def test_an_empty_batch_beside_such_a_value_is_an_empty_batch() -> None:
+    assert open_batch(b'{"batch":[ ],"x":NaN}') == Envelope([], None, None, None)
 
 
 def test_a_single_message_is_its_own_envelope() -> None:
