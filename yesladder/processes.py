@@ -66,7 +66,7 @@ class Part:
         self._starts.append(time.monotonic())
         with self._log.open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-u", "-m", "yesladder", *self._arguments],
+                [sys.executable, "-P", "-u", "-m", "yesladder", *self._arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
