@@ -30,7 +30,10 @@ MAX_EVENT_BYTES = 32 * 1024
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+MAX_ID_CHARACTERS = 256
+"""Of an id or a name."""
+
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -175,19 +178,19 @@ def decode(data: bytes | msgspec.Raw, received_at: datetime) -> Event:
     )
 
 
-def decode_record(value: bytes, received_at: datetime) -> list[Event | EventError]:
-    """Decode a Kafka record that is not canonical: one event, or an array of events.
+def decode_record(value: bytes, received_at: datetime) -> list[tuple[bytes, Event | EventError]]:
+    """Decode a Kafka record that is not canonical: one event, or an array of events, each with its own bytes.
 
     A bad element of an array does not spoil its neighbours: each place of the result is an event or its error.
     ``received_at`` moves on by a microsecond per element, so that their order stays.
     """
     if value.lstrip()[:1] != b"[":
-        return [_decode_or_error(value, received_at)]
+        return [(value, _decode_or_error(value, received_at))]
     try:
-        elements = _raw_list_decoder.decode(value)
+        elements = [bytes(raw) for raw in _raw_list_decoder.decode(value)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return [event_error(error)]
-    return [_decode_or_error(raw, received_at + timedelta(microseconds=i)) for i, raw in enumerate(elements)]
+        return [(value, event_error(error))]
+    return [(raw, _decode_or_error(raw, received_at + timedelta(microseconds=i))) for i, raw in enumerate(elements)]
 
 
 def checked(event: Event) -> Event:
@@ -242,6 +245,8 @@ def _object_text(field: str, raw: msgspec.Raw) -> str:
             return "{}"
         text = msgspec.json.decode(data, type=str) if data.startswith(b'"') else data.decode()
         _object_decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError:
+        raise EventError("not_utf8", field, "the text is not UTF-8") from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise EventError("wrong_type", field, f"is no JSON object ({error})") from None
-    return text
+    return text.strip(" \t\r\n")

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from ladder.errors import EventError, Reason
+from ladder.events import EARLIEST, LATEST
 
 REJECT_HEADER: tuple[str, bytes] = ("content-type", b"application/vnd.yesladder.reject+json; contract=1")
 
@@ -41,5 +42,8 @@ def encode_reject(reject: Reject) -> bytes:
 
 
 def decode_reject(value: bytes) -> Reject:
-    """Inverse of ``encode_reject``; raises ``msgspec.DecodeError`` where the value is none of ours."""
-    return msgspec.json.decode(value, type=Reject)
+    """Inverse of ``encode_reject``; raises ``ValueError`` where the value is none of ours."""
+    reject = msgspec.json.decode(value, type=Reject)
+    if not EARLIEST <= reject.rejected_at < LATEST:
+        raise ValueError(f"rejected_at {reject.rejected_at.isoformat()} lies outside 2000 to 2100")
+    return reject

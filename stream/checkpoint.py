@@ -116,10 +116,7 @@ class Hold:
         input has ended, close every session.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
-        refused = [placed for placed in decoded.rejects if placed.reject.stage == "stream"]
-        if records:
-            example = f"{refused[-1].reject.reason}, {refused[-1].reject.field}" if refused else ""
-            self._brake.press(len(decoded.events), len(refused), example)
+        self._brake.press(decoded.events, decoded.rejects)
 
         first = dict(self.reached)
         span = _spans(records)

@@ -10,18 +10,29 @@ from typing import Protocol
 import msgspec
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from ladder.errors import EventError
-from ladder.events import ARROW_SCHEMA, CANONICAL_HEADER, Event, decode_record, encode
+from ladder.events import (
+    ARROW_SCHEMA,
+    CANONICAL_HEADER,
+    EARLIEST,
+    KINDS,
+    LATEST,
+    MAX_ID_CHARACTERS,
+    Event,
+    decode_record,
+    encode,
+)
 from ladder.rejects import REJECT_HEADER, Reject, decode_reject
 
 
 class KafkaRecord(Protocol):
-    """What is needed of a consumed record; ``timestamp`` is in milliseconds since 1970."""
+    """What is needed of a consumed record; ``timestamp`` is in milliseconds since 1970, negative or None if unknown."""
 
     partition: int
     offset: int
-    timestamp: int
+    timestamp: int | None
     headers: Sequence[tuple[str, bytes]]
     value: bytes | None
 
@@ -37,7 +48,10 @@ class PlacedReject:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Events (the contract's columns, ``partition``, ``record_offset`` and ``record_time``) and dead letters."""
+    """Events (the contract's columns, ``partition``, ``record_offset`` and ``record_time``) and dead letters.
+
+    ``record_time``: the record's own, or ``received_at`` where that is unknown or absurd.
+    """
 
     events: pl.DataFrame
     rejects: list[PlacedReject]
@@ -52,37 +66,93 @@ _OMITTED = {
 }
 
 
+_EARLIEST_MS = int(EARLIEST.timestamp() * 1000)
+_LATEST_MS = int(LATEST.timestamp() * 1000)
+
+_LINE_BEGINS = b'{"event_id":"'
+_OBJECTS_BEGIN = (b'"properties":{', b'"context":{')
+_LOOKED_THROUGH = 4096
+"""Bytes of a record: enough for its first events, and the others are of the same producer."""
+
+_FEW = 50
+"""So many records are not worth being halved again."""
+
+
+def _text_is_sound(field: pa.Field) -> list[pl.Expr]:
+    """The contract for one text column; null counts as sound where it may be null."""
+    text = pl.col(field.name)
+    rules: list[pl.Expr] = []
+    if field.name in _IDS:
+        rules.append(text.str.len_chars().is_between(1, MAX_ID_CHARACTERS))
+    if field.name in ("properties", "context"):
+        rules.append(text.str.starts_with("{") & text.str.ends_with("}"))
+    if field.name == "kind":
+        rules.append(text.is_in(KINDS))
+    if not field.nullable:
+        rules.append(text.is_not_null())
+    return rules
+
+
+_IDS = ("event_id", "visitor_id", "name", "user_id")
+_CONTRACT = [
+    rule.all().alias(str(i))
+    for i, rule in enumerate(
+        [
+            *(rule for field in ARROW_SCHEMA if field.name not in _TIMES for rule in _text_is_sound(field)),
+            pl.col("occurred_at") >= EARLIEST,
+            pl.col("received_at") < LATEST,
+            pl.col("occurred_at") <= pl.col("received_at"),
+            *(pl.col(name).is_not_null() for name in _TIMES),
+        ]
+    )
+]
+
+
 class _NotCanonical(Exception):
     """A record says it is canonical and is not."""
 
 
 def decode(records: Sequence[KafkaRecord]) -> Decoded:
-    """Decode records, in their order.  Every byte of every record ends in an event or in a dead letter."""
+    """Decode records, in their order.  Every byte that is not blank ends in an event or in a dead letter."""
     canonical: list[KafkaRecord] = []
     others: list[KafkaRecord] = []
     for record in records:
         (canonical if CANONICAL_HEADER in record.headers and record.value else others).append(record)
+    frames, false_friends = _canonical_frames(canonical)
+    if not others and not false_friends:
+        return Decoded(pl.concat(frames), [])
+    strict, rejects = _strict([*others, *false_friends])
+    return Decoded(pl.concat([*frames, strict]).sort("partition", "record_offset", maintain_order=True), rejects)
+
+
+def _canonical_frames(records: list[KafkaRecord]) -> tuple[list[pl.DataFrame], list[KafkaRecord]]:
+    """The fast path, and the few records it is not for: what fails is halved, so that one bad record costs little."""
     try:
-        frame = _canonical_events(canonical)
+        return [_canonical_events(records)], []
     except _NotCanonical:
-        frame, others = _canonical_events([]), list(records)
-    if not others:
-        return Decoded(frame, [])
-    strict, rejects = _strict(others)
-    order = ("partition", "record_offset")
-    return Decoded(pl.concat([frame, strict]).sort(order, maintain_order=True) if len(strict) else frame, rejects)
+        if len(records) <= _FEW:
+            return [], records
+    half = len(records) // 2
+    frames, others = _canonical_frames(records[:half])
+    more_frames, more_others = _canonical_frames(records[half:])
+    return frames + more_frames, others + more_others
 
 
 def _canonical_events(records: Sequence[KafkaRecord]) -> pl.DataFrame:
-    """The fast path: all records are lines that ``ladder.events.encode`` printed."""
+    """All records are lines that ``ladder.events.encode`` printed, or ``_NotCanonical``."""
     values = [record.value or b"" for record in records]
-    lines = np.array([value.count(b"\n") + 1 for value in values], np.int64)
+    # A producer that took our header for its own print would have its objects taken for text, and printed wrong.
+    if any(value.find(key, 0, _LOOKED_THROUGH) >= 0 for value in values for key in _OBJECTS_BEGIN):
+        raise _NotCanonical
+    lines = [value.startswith(_LINE_BEGINS) + value.count(b"\n" + _LINE_BEGINS) for value in values]
+    if not all(lines):
+        raise _NotCanonical
     return _frame(
         b"\n".join(values),
-        lines,
+        np.array(lines, np.int64),
         np.array([record.partition for record in records], np.int32),
         np.array([record.offset for record in records], np.int64),
-        np.array([record.timestamp for record in records], np.int64),
+        np.array([_known_ms(record) for record in records], np.int64),
     )
 
 
@@ -93,7 +163,10 @@ def _frame(
     offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
     timestamps_ms: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> pl.DataFrame:
-    """Canonical lines as columns, with the facts of the record of each; ``_NotCanonical`` where they are not."""
+    """Canonical lines as columns, with the facts of the record of each; ``_NotCanonical`` where they are not.
+
+    What the contract says of an event is checked, but for the JSON inside ``properties`` and ``context``.
+    """
     try:
         events = pl.read_ndjson(text, schema=_JSON_SCHEMA) if text else pl.DataFrame(schema=_JSON_SCHEMA)
         if len(events) != int(lines.sum()):
@@ -107,25 +180,25 @@ def _frame(
         )
     except pl.exceptions.PolarsError as error:
         raise _NotCanonical from error
-    if any(events[field.name].null_count() for field in ARROW_SCHEMA if not field.nullable):
+    if not all(events.select(_CONTRACT).row(0)):
         raise _NotCanonical
+    record_time = pl.Series(np.repeat(timestamps_ms * 1000, lines))
     return events.with_columns(
         pl.Series("partition", np.repeat(partitions, lines)),
         pl.Series("record_offset", np.repeat(offsets, lines)),
-        pl.Series("record_time", np.repeat(timestamps_ms * 1000, lines)).cast(pl.Datetime("us", "UTC")),
+        record_time=pl.when(record_time > 0).then(record_time.cast(pl.Datetime("us", "UTC"))).otherwise("received_at"),
     )
 
 
 def frame_of(events: Sequence[Event], partition: int, offsets: Sequence[int]) -> pl.DataFrame:
     """Events at hand as the columns that ``decode`` gives; ``record_time`` is their own ``received_at``."""
-    frame = _frame(
+    return _frame(
         b"\n".join(map(encode, events)),
         np.ones(len(events), np.int64),
         np.full(len(events), partition, np.int32),
         np.array(offsets, np.int64),
         np.zeros(len(events), np.int64),
     )
-    return frame.with_columns(record_time=pl.col("received_at"))
 
 
 def _strict(records: Iterable[KafkaRecord]) -> tuple[pl.DataFrame, list[PlacedReject]]:
@@ -134,13 +207,14 @@ def _strict(records: Iterable[KafkaRecord]) -> tuple[pl.DataFrame, list[PlacedRe
     places: list[tuple[int, int, int]] = []
     rejects: list[PlacedReject] = []
     for record in records:
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        known_ms = _known_ms(record)
+        at = datetime.fromtimestamp(known_ms / 1000, UTC)
         for outcome in _outcomes(record, at):
             if isinstance(outcome, Reject):
                 rejects.append(PlacedReject(outcome, record.partition, record.offset))
             else:
                 encoded.append(encode(outcome))
-                places.append((record.partition, record.offset, record.timestamp))
+                places.append((record.partition, record.offset, known_ms))
     partitions, offsets, timestamps = zip(*places, strict=True) if places else ((), (), ())
     frame = _frame(
         b"\n".join(encoded),
@@ -153,20 +227,30 @@ def _strict(records: Iterable[KafkaRecord]) -> tuple[pl.DataFrame, list[PlacedRe
 
 
 def _outcomes(record: KafkaRecord, at: datetime) -> list[Event | Reject]:
-    """What one record holds.  Records of one millisecond keep their order: their offsets become microseconds."""
+    """What one record holds.
+
+    Records of one millisecond keep their order (but where their offsets pass a thousand): offsets become microseconds.
+    """
     value = record.value or b""
     if REJECT_HEADER in record.headers:
         try:
             return [decode_reject(value)]
-        except msgspec.DecodeError as error:
+        except ValueError as error:
             return [_reject(EventError("not_an_event", "", f"is no dead letter of ours: {error}"), value, at)]
     arrived = at + timedelta(microseconds=record.offset % 1000)
-    parts = value.split(b"\n") if CANONICAL_HEADER in record.headers else [value]
+    lines = value.split(b"\n") if CANONICAL_HEADER in record.headers else []
+    parts = [line for line in lines if line.strip()] or [value]
     return [
-        _reject(outcome, part, at) if isinstance(outcome, EventError) else outcome
+        _reject(outcome, raw, at) if isinstance(outcome, EventError) else outcome
         for part in parts
-        for outcome in decode_record(part, arrived)
+        for raw, outcome in decode_record(part, arrived)
     ]
+
+
+def _known_ms(record: KafkaRecord) -> int:
+    """The record's own time; 0 where it has none that could be true."""
+    timestamp = record.timestamp
+    return timestamp if timestamp is not None and _EARLIEST_MS <= timestamp < _LATEST_MS else 0
 
 
 def _reject(error: EventError, raw: bytes, at: datetime) -> Reject:
