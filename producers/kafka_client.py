@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError
+from kafka.errors import BrokerResponseError, KafkaConfigurationError, KafkaError, KafkaTimeoutError
 
 from ladder.connection import KafkaConnection
 from ladder.errors import UsageError, YesladderError
@@ -99,5 +99,7 @@ def unreachable(address: str, tls: ssl.SSLContext | None, timeout_s: float) -> s
 
 
 def said(error: Exception) -> str:
-    """The error's own words, or at least its name."""
+    """What the error means, in few words: what Kafka answers comes with the whole request otherwise."""
+    if isinstance(error, BrokerResponseError) and error.description:
+        return f"{type(error).__name__}: {error.description}"
     return str(error) or type(error).__name__

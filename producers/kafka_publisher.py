@@ -12,7 +12,7 @@ from typing import Literal
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from producers.kafka_session import KafkaSession, SessionSettings
-from producers.publisher import MAX_IN_FLIGHT_BYTES, InFlight, PublishError, check_partitions, failed, new_future
+from producers.publisher import MAX_IN_FLIGHT_BYTES, InFlight, PublishError, check_records, failed, new_future
 from producers.records import Record
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class KafkaPublisher:
 
     def publish(self, records: Sequence[Record]) -> Future[None]:
         session = self._session
-        check_partitions(records, session.partitions)
+        check_records(records, session.partitions)
         size = sum(record.size for record in records)
         future = new_future()
         with self._lock:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kafka import KafkaProducer
-from kafka.errors import InvalidRecordError, KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
@@ -19,13 +19,10 @@ from producers.kafka_client import client_settings, connecting, said
 from producers.records import Record
 
 _BATCH_BYTES = 900_000
-"""Brokers take batches of up to 1,048,588 bytes by default."""
+"""Brokers take batches of up to 1,048,588 bytes by default; a larger record makes a batch of its own."""
 
 _MAX_BLOCK_MS = 250
 """For how long ``send`` may hold its caller: only when the topic is gone from the cluster's metadata."""
-
-_THE_RECORDS_FAULT = (InvalidRecordError, MessageSizeTooLargeError, RecordListTooLargeError)
-"""Errors after which the producer is as good as before."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +63,21 @@ class KafkaSession:
                 request_timeout_ms=int(settings.delivery_timeout_s * 500),
             )
         try:
-            self.partitions = len(self._producer.partitions_for(topic))
+            self.partitions = self._count_partitions(settings.connect_timeout_s)
         except KafkaError as error:
             self.shut()
-            raise YesladderError(f"Kafka at {self._brokers} has no topic {topic!r} for us ({said(error)})") from None
+            why = "create it first" if isinstance(error, KafkaTimeoutError) else said(error)
+            raise YesladderError(f"Kafka at {self._brokers} shows us no topic {topic!r}: {why}") from None
+
+    def _count_partitions(self, timeout_s: float) -> int:
+        """Asks again and again: a topic that is not there looks like one that is not known yet."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            try:
+                return len(self._producer.partitions_for(self._topic))
+            except KafkaTimeoutError:
+                if time.monotonic() > deadline:
+                    raise
 
     def send(self, records: Sequence[Record], ended: Callable[[str | None], None]) -> None:
         """Send the records.  ``ended`` is called once, from any thread: None, or what went wrong with one of them."""
@@ -79,7 +87,7 @@ class KafkaSession:
                 ended(None)
                 return
             reason = f"Kafka at {self._brokers}: {said(error)}"
-            if self.trouble is None and not isinstance(error, _THE_RECORDS_FAULT):
+            if self.trouble is None:
                 self.trouble = reason
             ended(reason)
 

@@ -12,6 +12,9 @@ from producers.records import Record
 
 MAX_IN_FLIGHT_BYTES = 64 * 1024 * 1024
 
+MAX_RECORD_BYTES = 1_000_000
+"""What Kafka takes by default, less its own overhead."""
+
 
 class PublishError(YesladderError):
     """The records are not (all) acknowledged; sending all of them again later is right and safe.
@@ -40,7 +43,8 @@ class Publisher(Protocol):
 
         The future is done once every record is acknowledged by all in-sync replicas.  Otherwise it fails with
         ``PublishError``; some of the records may be in Kafka then.  It cannot be cancelled.
-        Raises ``ValueError`` for a partition that the topic does not have.
+        Raises ``ValueError``, and sends nothing, for a partition that the topic does not have or a record of more than
+        ``MAX_RECORD_BYTES``.
         """
         ...
 
@@ -72,7 +76,7 @@ class MemoryPublisher:
             return [list(taken) for taken in self._taken]
 
     def publish(self, records: Sequence[Record]) -> Future[None]:
-        check_partitions(records, self._partitions)
+        check_records(records, self._partitions)
         future = new_future()
         with self._lock:
             if self._closed:
@@ -157,7 +161,10 @@ def failed(future: Future[None], error: PublishError) -> Future[None]:
     return future
 
 
-def check_partitions(records: Sequence[Record], partitions: int) -> None:
+def check_records(records: Sequence[Record], partitions: int) -> None:
+    """Raises ``ValueError`` for what no publisher could send."""
     for record in records:
         if record.partition is not None and not 0 <= record.partition < partitions:
             raise ValueError(f"there is no partition {record.partition}; the topic has {partitions}")
+        if record.size > MAX_RECORD_BYTES:
+            raise ValueError(f"a record of {record.size:,} bytes is larger than Kafka takes ({MAX_RECORD_BYTES:,})")
