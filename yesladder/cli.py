@@ -361,7 +361,7 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
 
     Example: yesladder sql "select date, tier_name, asked, yes from fct_tier_dropoff where unit = 'session'"
     """
-    from answers.result_table import result_table
+    from answers.result_table import ResultTable
     from warehouse.query import run_sql
 
     rows = run_sql(read_settings(**options).warehouse, statement)
@@ -369,7 +369,7 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
         columns = [column.to_pylist() for column in rows.columns]
         _print_json({"columns": rows.column_names, "rows": list(zip(*columns, strict=True))})
     else:
-        Console().print(result_table(rows))
+        Console().print(ResultTable(rows))
 
 
 @cli.command()
