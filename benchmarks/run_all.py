@@ -12,6 +12,7 @@ BENCHMARKS = (
     ["worker.py", "--per-request", "100"],
     ["backfill.py"],
     ["collector.py"],
+    ["publish.py"],
 )
 
 if __name__ == "__main__":
