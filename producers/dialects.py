@@ -176,7 +176,8 @@ def _key(found: dict[str, Any]) -> str | None:
 
 # --- messages ---
 
-_Id = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)]
+_Id = _Text | Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None
 """Numbers serve as ids too: some senders keep their users under integers."""
 
 _TIME_WANTED = "is not RFC 3339 with a zone, such as 2026-11-22T20:53:28.509Z"
@@ -191,8 +192,8 @@ class _Message(msgspec.Struct, rename="camel", gc=False):
     user_id: _Id = None
     previous_id: _Id = None
     group_id: _Id = None
-    event: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | None = None
-    name: Annotated[str, msgspec.Meta(max_length=MAX_ID_CHARACTERS)] | None = None
+    event: _Text | None = None
+    name: _Text | None = None
     category: str | None = None
     timestamp: _Time | None = None
     original_timestamp: _Time | None = None

@@ -70,6 +70,40 @@ def test_requests_that_come_while_kafka_is_busy_wait_and_travel_as_one() -> None
     assert len(publisher.groups) <= 4
 
 
+def test_after_a_group_of_many_the_next_is_given_time_to_become_large_too() -> None:
+    publisher = Counting()
+
+    async def run() -> float:
+        commit = GroupCommit(publisher, answer_within_s=5)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        waiting = []
+        for n in range(100):
+            waiting.append(asyncio.ensure_future(commit.store([event(n)], [])))
+            if n % 20 == 19:
+                for _ in range(5):
+                    await asyncio.sleep(0)  # a few turns of the loop, in which a group could be sent and answered
+        await asyncio.gather(*waiting)
+        return loop.time() - began
+
+    assert asyncio.run(run()) < 1.0
+    assert publisher.groups == [20, 80]
+
+
+def test_one_request_after_the_other_does_not_wait_for_company() -> None:
+    publisher = Counting()
+
+    async def run() -> float:
+        commit = GroupCommit(publisher, answer_within_s=5)
+        began = asyncio.get_running_loop().time()
+        for n in range(200):
+            await commit.store([event(n)], [])
+        return asyncio.get_running_loop().time() - began
+
+    assert asyncio.run(run()) < 1.0
+    assert publisher.groups == [1] * 200
+
+
 def test_dead_letters_travel_with_the_events() -> None:
     publisher = MemoryPublisher()
     reject = Reject.of(EventError("not_json", "", "x"), b"raw", NOW, "collector")
