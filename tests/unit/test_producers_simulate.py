@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,23 +91,21 @@ def test_a_spike_hits_its_step_and_its_segment_in_its_time_and_nothing_else() ->
     calm = replace(PLAIN, segments=two, skip_share=0.0, push_share=1.0, late=0.0)
     spike = Spike(START + timedelta(days=7), timedelta(days=1), factor=0.1, step="mini", segment="hit")
 
-    def asks_and_yeses(simulation: Simulation, source: str, tier: str, day: int) -> float:
-        begin = START + timedelta(days=day)
-        counts = {"ask": 0, "yes": 0}
-        for item in simulate(simulation, builtin_ladder()).items():
-            if isinstance(item, Event) and item.utm_source == source and item.name.startswith(tier):
-                role = item.name.split()[1]
-                if role in counts and begin <= item.occurred_at < begin + timedelta(days=1):
-                    counts[role] += 1
-        return counts["yes"] / counts["ask"]
-
     troubled = replace(calm, spikes=(spike,))
+    counts: Counter[tuple[str | None, str, int]] = Counter()
+    for item in simulate(troubled, builtin_ladder()).items():
+        if isinstance(item, Event):
+            counts[item.utm_source, item.name, (item.occurred_at - START).days] += 1
+
+    def rate(source: str, tier: str, day: int) -> float:
+        return counts[source, f"{tier} yes", day] / counts[source, f"{tier} ask", day]
+
     usual = 0.45
-    assert asks_and_yeses(troubled, "ads", "mini", 7) == pytest.approx(usual * 0.1, abs=0.03)
-    assert asks_and_yeses(troubled, "ads", "mini", 6) == pytest.approx(usual, abs=0.05)
-    assert asks_and_yeses(troubled, "ads", "mini", 8) == pytest.approx(usual, abs=0.05)
-    assert asks_and_yeses(troubled, "mail", "mini", 7) == pytest.approx(usual, abs=0.05)
-    assert asks_and_yeses(troubled, "ads", "micro", 7) == pytest.approx(0.575, abs=0.05)
+    assert rate("ads", "mini", 7) == pytest.approx(usual * 0.1, abs=0.03)
+    assert rate("ads", "mini", 6) == pytest.approx(usual, abs=0.05)
+    assert rate("ads", "mini", 8) == pytest.approx(usual, abs=0.05)
+    assert rate("mail", "mini", 7) == pytest.approx(usual, abs=0.05)
+    assert rate("ads", "micro", 7) == pytest.approx(0.575, abs=0.05)
 
 
 def test_late_events_are_late_in_each_of_several_partitions_of_a_dense_stream() -> None:
