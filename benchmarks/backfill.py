@@ -2,8 +2,8 @@
 
     python benchmarks/backfill.py [--events 500000] [--runs 3]
 
-Decoding only is what the same process does with the same file up to the contract's columns: unpack, parse, check, correct,
-columns.  A second floor is the fastest JSON reader we know (Polars) on the same bytes, which checks nothing.
+Decoding only is what the same process does with the same file up to the contract's columns: unpack, parse, check,
+correct, columns.  A second floor is the fastest JSON reader we know (Polars) on the same bytes, which checks nothing.
 Every run in a fresh process, interleaved.
 """
 
@@ -57,8 +57,8 @@ def run_decode(path: Path) -> float:
     from stream.decoding import frame_of
 
     begun = time.perf_counter()
-    frames = [frame_of(batch.events, 0, range(len(batch.events))) for batch in read_batches([path], None, datetime.now(UTC))]
-    pl.concat(frames)
+    batches = read_batches([path], None, datetime.now(UTC))
+    pl.concat(frame_of(batch.events, 0, range(len(batch.events))) for batch in batches)
     return time.perf_counter() - begun
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,7 +26,7 @@ from statistics import median
 from typing import Any
 
 from measured import Result, machine, write_result
-from workload import LADDER, LADDER_TEXT, events
+from workload import LADDER, events
 
 from ladder.connection import KafkaConnection
 from producers.embedded import EmbeddedBroker
@@ -58,7 +60,9 @@ def fetch_and_decode(brokers: str, topic: str, records: int) -> float:
     from stream.decoding import decode
 
     async def run() -> float:
-        consumer = AIOKafkaConsumer(topic, bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=brokers, auto_offset_reset="earliest", enable_auto_commit=False
+        )
         await consumer.start()
         begun = time.perf_counter()
         gathered: list[Any] = []
@@ -81,9 +85,9 @@ def fetch_and_decode(brokers: str, topic: str, records: int) -> float:
 def plain_faust(brokers: str, topic: str, records: int) -> None:
     """The peer: an agent as Faust's guide writes it, each event decoded and folded into a dict of sessions."""
     import faust
+    import msgspec
 
     from ladder.events import Event
-    import msgspec
 
     app = faust.App(f"plain-{uuid.uuid4().hex}", broker=f"kafka://{brokers}", store="memory://", web_enabled=False,
                     topic_allow_declare=False, topic_disable_leader=True, broker_session_timeout=2.0,
@@ -113,10 +117,8 @@ def plain_faust(brokers: str, topic: str, records: int) -> None:
                     session[1] = max(session[1], event.occurred_at)
                     session[2] += 1
             if state["records"] == records:
-                print(json.dumps({"seconds": time.perf_counter() - state["begun"], "events": state["events"]}), flush=True)
-                sys.stdout.flush()
-                import os
-
+                taken = time.perf_counter() - state["begun"]
+                print(json.dumps({"seconds": taken, "events": state["events"]}), flush=True)
                 os._exit(0)
 
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()
@@ -124,8 +126,6 @@ def plain_faust(brokers: str, topic: str, records: int) -> None:
 
 def worker(brokers: str, topic: str, folder: str) -> None:
     """Yesladder's worker, with what `yesladder worker` would give it."""
-    import logging
-
     from stream import app as stream_app
     from warehouse.lake import Lake
 
@@ -169,7 +169,8 @@ def timed_worker(brokers: str, topic: str) -> float:
 
 
 def child(arguments: Sequence[str]) -> Any:
-    answer = subprocess.run([sys.executable, __file__, "--child", *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, __file__, "--child", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode:
         raise RuntimeError(answer.stderr)
     return json.loads(answer.stdout.strip().splitlines()[-1])
@@ -179,7 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=500_000)
     parser.add_argument("--plain-events", type=int, default=40_000)
-    parser.add_argument("--per-request", type=int, default=1, help="events in a request: 1 makes a record of each event")
+    parser.add_argument("--per-request", type=int, default=1, help="events in a request; 1: a record each")
     parser.add_argument("--runs", type=int, default=3)
     chosen = parser.parse_args()
     rates: dict[str, list[float]] = {"fetch + decode": [], "worker": [], "plain Faust agent": []}
@@ -196,7 +197,7 @@ def main() -> None:
     result = Result(
         title="worker",
         conditions=f"{chosen.events:,} events in {records:,} records, {PARTITIONS} partitions, embedded broker",
-        rates={name: values for name, values in rates.items()},
+        rates=rates,
         ratios={
             "worker / fetch + decode (target 0.5)": medians["worker"] / medians["fetch + decode"],
             "worker / plain Faust agent (target 25)": medians["worker"] / medians["plain Faust agent"],
