@@ -181,7 +181,7 @@ class Assignments:
     async def checkpoint(self, *, finish: bool = False) -> None:
         """Work out what is gathered and begin to commit it, unless the assignment has ended meanwhile.
 
-        Raises what went wrong here or with the commit before this one.
+        Raises what went wrong here; a commit that goes wrong ends the process.
         """
         owner = self.current
         if owner is None:
@@ -192,9 +192,13 @@ class Assignments:
             now = self._now()
             idle = self._idle(owner, now)
             records = owner.empty()
-            prepared = await self._in(
-                self._prepares, lambda: owner.hold.prepare(records, now=now, idle_until=idle, finish=finish)
-            )
+            try:
+                prepared = await self._in(
+                    self._prepares, lambda: owner.hold.prepare(records, now=now, idle_until=idle, finish=finish)
+                )
+            except BaseException:  # cancelled, too: what was taken in and not committed must not be passed over
+                owner.closed = True
+                raise
             await owner.settle()
             self.last_checkpoint = self._now()
             if prepared is not None:
@@ -206,7 +210,12 @@ class Assignments:
             await self.current.settle()
 
     async def _commit(self, owner: Assignment, prepared: Prepared) -> None:
-        done = await self._in(self._commits, lambda: owner.hold.commit(prepared))
+        try:
+            done = await self._in(self._commits, lambda: owner.hold.commit(prepared))
+        except BaseException as error:
+            owner.closed = True
+            self.fail(error)
+            raise
         metrics.CHECKPOINT_SECONDS.observe((self._now() - prepared.now).total_seconds())
         self._measure(done, prepared.now)
 
