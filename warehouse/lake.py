@@ -51,7 +51,7 @@ class Lake:
     """The tables under one folder, made on first use."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self.root = root = root.absolute()
         for name, schema in TABLES.items():
             if not DeltaTable.is_deltatable(str(root / name)):
                 (root / name).mkdir(parents=True, exist_ok=True)
