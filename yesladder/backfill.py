@@ -1,7 +1,7 @@
 """Files straight into the lake, by the sessioniser of the stream, without Kafka.
 
-The files of one call are one source: its name is a digest of their contents, so the same files again add nothing, and a
-call that died half way is completed by the next.
+The files of one call are one source: its name is a digest of their contents (and of the columns they are read by), so
+the same files again add nothing, and a call that died half way is completed by the next.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from producers.files import read_batches
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
 from stream.sessions import sessionise_history
-from warehouse.lake import Lake
+from warehouse.lake import Claim, Lake
 
 _BUCKET_EVENTS = 2_000_000
 """Sessions are cut for this many events at a time: sorting needs several times their size."""
@@ -60,7 +60,7 @@ def backfill(
     ``columns`` says which columns of csv and parquet files are what.  ``progress`` hears of bytes read.
     Raises ``YesladderError`` for a file that cannot be read to its end; nothing has landed then.
     """
-    source = f"file:{_digest(paths)}"
+    source = f"file:{_digest(paths, columns)}"
     claim = lake.claim(source, [0])
     frames: list[pl.DataFrame] = []
     rejects: list[Reject] = []
@@ -71,7 +71,7 @@ def backfill(
         read += len(batch.events) + len(batch.rejects)
         progress(batch.bytes_read)
     events = pl.concat(frames) if frames else frame_of([], 0, [])
-    if claim.next_offset(0):
+    if read == 0 or claim.next_offset(0) > 0:
         return Backfilled(read, 0, len(events), len(rejects), 0, 0)
 
     offered = len(events)
@@ -83,25 +83,7 @@ def backfill(
     rows = {
         "events": landed.select(without_landed(EVENTS).names).to_arrow(),
         "rejects": _reject_rows(rejects, source),
-        "checkpoints": pa.Table.from_pylist(
-            [
-                {
-                    "source": source,
-                    "partition": 0,
-                    "first_offset": 0,
-                    "next_offset": read,
-                    "landed": len(events),
-                    "duplicates": offered - len(events),
-                    "rejected": len(rejects),
-                    "late": 0,
-                    "skipped_offsets": 0,
-                    "watermark": None,
-                    "open_since": None,
-                    "committed_at": now,
-                }
-            ],
-            schema=without_landed(CHECKPOINTS),
-        ),
+        "checkpoints": _checkpoint_rows(claim, source, read, offered, len(events), len(rejects), now),
         "sessions": sessions,
     }
     claim.commit(rows, {0: read}, {0: None}, now)
@@ -123,6 +105,28 @@ def _sessions(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
     return pa.concat_tables(sessionise_history(events.filter(bucket == n), ladder, source) for n in range(buckets))
 
 
+def _checkpoint_rows(
+    claim: Claim, source: str, read: int, offered: int, landed: int, rejected: int, now: datetime
+) -> pa.Table:
+    """One row; none where a call that died later has left it."""
+    row = {
+        "source": source,
+        "partition": 0,
+        "first_offset": 0,
+        "next_offset": read,
+        "landed": landed,
+        "duplicates": offered - landed,
+        "rejected": rejected,
+        "late": 0,
+        "skipped_offsets": 0,
+        "watermark": None,
+        "open_since": None,
+        "committed_at": now,
+    }
+    is_there = claim.next_offset_of("checkpoints", 0) > 0
+    return pa.Table.from_pylist([] if is_there else [row], schema=without_landed(CHECKPOINTS))
+
+
 def _reject_rows(rejects: Sequence[Reject], source: str) -> pa.Table:
     rows = [
         {
@@ -141,8 +145,9 @@ def _reject_rows(rejects: Sequence[Reject], source: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=without_landed(REJECTS))
 
 
-def _digest(paths: Sequence[Path]) -> str:
-    digest = hashlib.blake2b(digest_size=12)
+def _digest(paths: Sequence[Path], columns: ColumnMap | None) -> str:
+    """Of what the files hold and how they are read: read by other columns, they hold other events."""
+    digest = hashlib.blake2b(repr(columns).encode() if columns else b"", digest_size=12)
     for path in paths:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=32)).digest())
