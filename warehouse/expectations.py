@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import pyarrow as pa
-
 from ladder.errors import REASONS
 from ladder.events import EARLIEST, KINDS, LATEST, Id
 from ladder.rejects import Stage
@@ -23,6 +21,9 @@ from warehouse.views import read_parquet
 
 ID_LENGTH: int = get_args(Id)[1].max_length
 """The contract's limit for ids and names."""
+
+_LOOKED_INTO = frozenset({"properties", "context", "sequence", "tiers_reached"})
+"""Columns that rules look into by way of others, which a null fails too."""
 
 _ROW = {
     "events": "event_id",
@@ -48,7 +49,7 @@ def expectations(table: str, tiers: int) -> list[Expectation]:
     not_null = [
         Expectation(f"{field.name} is there", "ExpectColumnValuesToNotBeNull", {"column": field.name})
         for field in TABLES[table]
-        if not field.nullable and not _is_nested(field)
+        if not field.nullable and field.name not in _LOOKED_INTO
     ]
     return not_null + {"events": _events, "sessions": _sessions, "rejects": _rejects, "checkpoints": _checkpoints}[
         table
@@ -56,17 +57,23 @@ def expectations(table: str, tiers: int) -> list[Expectation]:
 
 
 def batch_view(table: str, root: Path, files: Collection[str], known: Collection[str], ladder: str, tiers: int) -> str:
-    """The SELECT that the expectations of a table look at.
+    """The SELECT that the expectations of a table look at, with no column beyond those that they name.
 
     ``files`` are the batch's, ``known`` those of the same table that marts are built from, relative to ``root``.
     """
-    source = read_parquet(root, files, filename=True)
-    columns = [f'"{field.name}"' for field in TABLES[table] if not _is_nested(field)]
+    named = {
+        rule.arguments[key]
+        for rule in expectations(table, tiers)
+        for key in ("column", "column_A", "column_B")
+        if key in rule.arguments
+    }
+    columns = [f'"{name}"' for name in TABLES[table].names if name in named]
     if table == "events":
         columns += [f"{_is_object(name)} as {name}_is_an_object" for name in ("properties", "context")]
     if table == "sessions":
         built = f"select session_id from {read_parquet(root, known)}" if known else "select null where false"
         columns += [*_of_the_sequence(ladder, tiers), f"session_id in ({built}) as is_built_already"]
+    source = read_parquet(root, files, filename=True)
     return f"select filename as file, {_ROW[table]} as row_id, {', '.join(columns)} from {source}"
 
 
@@ -134,16 +141,17 @@ def _of_the_sequence(ladder: str, tiers: int) -> list[str]:
     roles = ", ".join(f"'{role}'" for role in ROLES)
     here = "ladder = '" + ladder.replace("'", "''") + "'"
 
+    offsets = "list_transform(sequence, lambda e: e.offset_us)"
+
     def entries(condition: str) -> str:
         return f"len(list_filter(sequence, lambda e: {condition}))"
 
     return [
         "len(list_distinct(list_transform(sequence, lambda e: e.event_id))) as sequence_events",
         *[entries(f"e.role = '{role}'") + f" as sequence_{count}" for role, count in _COUNTS.items()],
-        "list_transform(sequence, lambda e: e.offset_us) as offsets_us",
-        "coalesce(list_sort(offsets_us) = offsets_us, false) as is_in_order",
-        "coalesce(offsets_us[1], -1) as first_offset_us",
-        "coalesce(offsets_us[-1], -1) as last_offset_us",
+        f"coalesce(list_sort({offsets}) = {offsets}, false) as is_in_order",
+        "coalesce(sequence[1].offset_us, -1) as first_offset_us",
+        "coalesce(sequence[-1].offset_us, -1) as last_offset_us",
         "date_diff('microsecond', started_at, ended_at) as duration_us",
         f"{entries(f'e.role is not null and e.role not in ({roles})')} as unknown_roles",
         f"{entries('(e.tier is null) <> (e.role is null) or (e.role is null) <> (e.step is null)')} as half_marks",
@@ -153,10 +161,6 @@ def _of_the_sequence(ladder: str, tiers: int) -> list[str]:
         f"case when {here} then first_ask_tier end as first_ask_tier_on_this_ladder",
         "highest_tier is not distinct from list_max(tiers_reached) as highest_agrees",
     ]
-
-
-def _is_nested(field: pa.Field) -> bool:
-    return bool(pa.types.is_nested(field.type))
 
 
 def _is_object(column: str) -> str:

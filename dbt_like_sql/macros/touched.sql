@@ -1,15 +1,21 @@
 {#
-    What an incremental model recomputes: the rows of the sessions, visitors or events that `touched` lists.
+    What an incremental model recomputes: the rows of the sessions, visitors or events that changed since the last build.
 
-    `forget` is its pre-hook: it deletes them by key (so what has no rows any more leaves none behind, as an upsert
-    would), `where_touched` filters what it reads.  Both do nothing in a full build.
-    Both call ref() outside the condition, since dbt sees no dependency inside is_incremental().
+    `forget` is its pre-hook: it deletes them by key, so what has no rows any more leaves none behind, as an upsert would.
+    `touched_of` names the relation to read: the touched rows, or all of them in a full build.
+    `where_touched` filters by key instead, where there is no such relation.
+    All call ref() outside the condition, since dbt sees no dependency inside is_incremental().
 #}
 {% macro forget(key, touched) %}
     {%- set touched_rows = ref(touched) -%}
     {%- if execute and is_incremental() -%}
         delete from {{ this }} where {{ key }} in (select {{ key }} from {{ touched_rows }})
     {%- endif -%}
+{% endmacro %}
+
+{% macro touched_of(touched, all) %}
+    {%- set touched_rows, all_rows = ref(touched), ref(all) -%}
+    {{- touched_rows if is_incremental() else all_rows -}}
 {% endmacro %}
 
 {% macro where_touched(key, touched) %}

@@ -3,8 +3,7 @@ with
 
 sessions as (
     select session_id, sequence
-    from {{ ref('stg_sessions') }}
-    where session_id in (select session_id from {{ ref('int_touched_sessions') }})
+    from {{ ref('int_touched_sessions') }}
 ),
 
 entries as (

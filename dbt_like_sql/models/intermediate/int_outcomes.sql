@@ -14,12 +14,12 @@ units as (
     from {{ ref('int_session_steps') }}
     union all
     select
-        'visitor', visitor_id, ladder, {{ utc_date('least(first_ask_at, first_yes_at)') }}, tier, cast(null as varchar),
+        'visitor', visitor_id, ladder, counted_date, tier, cast(null as varchar),
         first_ask_at, first_yes_at, last_yes_at, last_no_at, holds_next_tier
     from {{ ref('int_visitor_tiers') }}
     union all
     select
-        'visitor', visitor_id, ladder, {{ utc_date('least(first_ask_at, first_yes_at)') }}, tier, step,
+        'visitor', visitor_id, ladder, counted_date, tier, step,
         first_ask_at, first_yes_at, last_yes_at, last_no_at, holds_next_tier
     from {{ ref('int_visitor_steps') }}
 ),

@@ -1,19 +1,19 @@
 with
 
-kept_copies as (
-    select event_id, visitor_id, occurred_at from {{ ref('stg_event_copies') }}
+copies as (
+    select * from {{ ref('stg_event_copies') }}
 ),
 
-their_visitors as (
-    select visitor_id
-    from {{ source('lake', 'events') }}
-    where event_id in (select event_id from kept_copies)
+kept_copies as (
+    select event_id, visitor_id, occurred_at
+    from copies
+    where copy = 1
 ),
 
 sessions as (
     select session_id, visitor_id, started_at, landed_date, sequence
     from {{ ref('stg_sessions') }}
-    where visitor_id in (select visitor_id from their_visitors)
+    where visitor_id in (select visitor_id from copies)
 ),
 
 entries as (

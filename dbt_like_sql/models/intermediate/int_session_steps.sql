@@ -10,14 +10,13 @@
 with
 
 sessions as (
-    select session_id, ladder, visitor_id, started_date, started_at, sequence
-    from {{ ref('stg_sessions') }}
-    {{ where_touched('session_id', 'int_touched_sessions') }}
+    select session_id, ladder, visitor_id, started_date, started_at
+    from {{ touched_of('int_touched_sessions', 'stg_sessions') }}
 ),
 
 entries as (
     select session_id, {{ explode('sequence') }} as entry
-    from sessions
+    from {{ touched_of('int_touched_sessions', 'stg_sessions') }}
 ),
 
 marks as (

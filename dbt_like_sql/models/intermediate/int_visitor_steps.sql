@@ -42,6 +42,7 @@ tiers_reached as (
 final as (
     select
         steps.*,
+        {{ utc_date('least(first_ask_at, first_yes_at)') }} as counted_date,
         next_reached.tier is not null as holds_next_tier
     from steps
     left join {{ source('lake', 'ladder_tiers') }} as ladder_tiers
@@ -63,5 +64,6 @@ select
     first_yes_at,
     last_yes_at,
     last_no_at,
+    counted_date,
     holds_next_tier
 from final

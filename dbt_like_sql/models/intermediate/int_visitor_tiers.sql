@@ -27,6 +27,7 @@ final as (
         min(first_yes_at) as first_yes_at,
         max(last_yes_at) as last_yes_at,
         max(last_no_at) as last_no_at,
+        min(counted_date) as counted_date,
         bool_or(holds_next_tier) as holds_next_tier
     from steps
     group by ladder, visitor_id, tier
@@ -44,5 +45,6 @@ select
     first_yes_at,
     last_yes_at,
     last_no_at,
+    counted_date,
     holds_next_tier
 from final

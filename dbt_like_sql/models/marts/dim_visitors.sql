@@ -35,21 +35,33 @@ first_touches as (
     qualify row_number() over (partition by visitor_id order by started_at, session_id) = 1
 ),
 
+touched_tiers as (
+    select *
+    from {{ ref('int_visitor_tiers') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
+),
+
 tiers as (
     select
         visitor_id,
         max(tier) as highest_tier,
         {{ list_in_order('tier', 'tier') }} as tiers_reached
-    from {{ ref('int_visitor_tiers') }}
+    from touched_tiers
     where yeses > 0
     group by visitor_id
+),
+
+links as (
+    select *
+    from {{ ref('int_identity_links') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
 users as (
     select
         visitor_id,
         {{ list_in_order('user_id', 'first_linked_at, user_id') }} as user_ids
-    from {{ ref('int_identity_links') }}
+    from links
     group by visitor_id
 ),
 

@@ -11,8 +11,7 @@ with
 
 sessions as (
     select *
-    from {{ ref('stg_sessions') }}
-    {{ where_touched('session_id', 'int_touched_sessions') }}
+    from {{ touched_of('int_touched_sessions', 'stg_sessions') }}
 ),
 
 repeats as (

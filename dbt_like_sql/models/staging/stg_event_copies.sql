@@ -17,33 +17,21 @@ landed_again as (
     having count(*) > 1
 ),
 
-ranked as (
-    select
-        event_id,
-        visitor_id,
-        occurred_at,
-        received_at,
-        count(*) over (partition by event_id) as copies,
-        row_number() over (partition by event_id order by {{ arrival() }}) as copy
-    from {{ source('lake', 'events') }}
-    where event_id in (select event_id from landed_again)
-),
-
 final as (
     select
         event_id,
         visitor_id,
         occurred_at,
         received_at,
-        copies
-    from ranked
-    where copy = 1
+        row_number() over (partition by event_id order by {{ arrival() }}) as copy
+    from {{ source('lake', 'events') }}
+    where event_id in (select event_id from landed_again)
 )
 
 select
     event_id,
+    copy,
     visitor_id,
     occurred_at,
-    received_at,
-    copies
+    received_at
 from final

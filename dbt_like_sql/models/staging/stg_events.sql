@@ -1,18 +1,17 @@
+-- The source is named twice on purpose: DuckDB would keep a CTE used twice in memory, with all columns of all history.
 with
-
-landed as (
-    select * from {{ source('lake', 'events') }}
-),
 
 landed_once as (
     select *
-    from landed
-    where event_id not in (select event_id from {{ ref('stg_event_copies') }})
+    from {{ source('lake', 'events') }} as landed
+    where not exists (
+        select 1 from {{ ref('stg_event_copies') }} as copies where copies.event_id = landed.event_id
+    )
 ),
 
 first_copies as (
     select *
-    from landed
+    from {{ source('lake', 'events') }}
     where event_id in (select event_id from {{ ref('stg_event_copies') }})
     qualify row_number() over (partition by event_id order by {{ arrival() }}) = 1
 ),
