@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from ladder.errors import UsageError
+from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
+from warehouse.build import build
+from warehouse.lake import Lake
+from warehouse.quality import Gate
+from warehouse.query import freshness, open_marts, run_sql, steps, tiers
+
+EVENTS = seeded_events(91, visitors=15)
+
+
+@pytest.fixture(scope="module")
+def lake(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    made = Lake(tmp_path_factory.mktemp("queried") / "lake")
+    land(made, EVENTS)
+    build(made, LADDER, gate=gate, now=NOW)
+    return made
+
+
+@pytest.fixture
+def warehouse(lake: Lake) -> Path:
+    return lake.root.parent
+
+
+def test_marts_models_and_the_lake_can_be_queried(warehouse: Path) -> None:
+    for table in ("fct_sessions", "dim_visitors", "staging.stg_events", "intermediate.int_outcomes", "lake.events"):
+        assert run_sql(warehouse, f"select count(*) as n from {table}").to_pylist()[0]["n"] > 0, table
+    assert run_sql(warehouse, "select count(*) as n from lake.events").to_pylist() == [{"n": len(EVENTS)}]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select 1 as x",
+        "with t as (select 1) select * from t",
+        "from fct_sessions",
+        "describe fct_sessions",
+        "show tables",
+        "summarize dim_visitors",
+        "explain select 1",
+        " EXPLAIN analyze select 1",
+        "values (1);",
+    ],
+)
+def test_statements_that_read_are_answered(warehouse: Path, statement: str) -> None:
+    assert run_sql(warehouse, statement).num_rows > 0
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into fct_sessions select * from fct_sessions",
+        "delete from dim_visitors",
+        "drop table fct_sessions",
+        "create table x as select 1",
+        "create temp table x as select 1",
+        "update fct_sessions set events = 0",
+        "copy (select 1) to 'x.csv'",
+        "copy (select 1) to '{lake}/x.csv'",
+        "explain analyze copy (select 1) to '{lake}/x.csv'",
+        "export database '{lake}/x'",
+        "attach 'x.duckdb'",
+        "install httpfs",
+        "load httpfs",
+        "set enable_external_access = true",
+        "pragma threads = 1",
+        "call force_checkpoint()",
+        "select 1; drop table fct_sessions",
+        "",
+        "-- nothing",
+        "selec 1",
+    ],
+)
+def test_anything_else_is_refused_and_nothing_is_written(warehouse: Path, statement: str) -> None:
+    before = contents(warehouse)
+    with pytest.raises(UsageError):
+        run_sql(warehouse, statement.format(lake=warehouse / "lake"))
+    assert contents(warehouse) == before
+    assert not Path("x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from read_text('/etc/hostname')",
+        "select * from '{outside}'",
+        "select * from read_csv('https://example.com/x.csv')",
+        "select * from glob('/etc/*')",
+    ],
+)
+def test_a_query_reads_no_file_but_the_lakes(warehouse: Path, tmp_path: Path, statement: str) -> None:
+    outside = tmp_path / "secret.csv"
+    outside.write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match="cannot be run"):
+        run_sql(warehouse, statement.format(outside=outside))
+
+
+def test_a_query_that_duckdb_cannot_run_says_why_in_one_line(warehouse: Path) -> None:
+    with pytest.raises(UsageError, match="nonesuch") as told:
+        run_sql(warehouse, "select nonesuch from fct_sessions")
+    assert "\n" not in str(told.value)
+
+
+def test_times_come_in_utc(warehouse: Path) -> None:
+    (row,) = run_sql(warehouse, "select min(started_at) as at from fct_sessions").to_pylist()
+    assert row["at"].utcoffset() == timedelta(0)
+    assert row["at"] == min(event.occurred_at for event in EVENTS)
+
+
+def test_the_tier_table_has_the_shape_that_scripts_rely_on(warehouse: Path) -> None:
+    shape = tiers(warehouse, LADDER, "session").to_dict()
+    assert list(shape) == ["unit", "tiers"]
+    assert shape["unit"] == "session"
+    assert [list(row) for row in shape["tiers"]] == [
+        "tier name asked yes no silent implicit drop_off drop_off_low drop_off_high reached reached_next".split()
+    ] * len(LADDER.tiers)
+
+
+def test_another_unit_is_refused(warehouse: Path) -> None:
+    with pytest.raises(UsageError, match="session and visitor"):
+        tiers(warehouse, LADDER, "household")
+
+
+def test_marts_of_another_ladder_are_not_passed_off_as_this_ones(warehouse: Path) -> None:
+    other = replace(LADDER, name="other")
+    with pytest.raises(UsageError, match=r"built with the ladder 'small'.*for ladder 'other'"):
+        tiers(warehouse, other, "session")
+    with pytest.raises(UsageError, match="has changed since"):
+        steps(warehouse, replace(LADDER, rules=LADDER.rules[:-1]), "session")
+
+
+def test_without_marts_the_way_to_them_is_told(tmp_path: Path) -> None:
+    for ask in (lambda: tiers(tmp_path, LADDER, "session"), lambda: run_sql(tmp_path, "select 1")):
+        with pytest.raises(UsageError, match="run `yesladder build`"):
+            ask()
+
+
+def test_freshness_tells_what_the_marts_hold_and_what_they_lack(lake: Lake) -> None:
+    fresh = freshness(lake)
+    assert (fresh.ladder, fresh.was_full, fresh.visitors, fresh.unbuilt_files) == ("small", True, 15, 0)
+    assert fresh.newest_event_at == max(event.occurred_at for event in EVENTS)
+    assert fresh.built_at >= NOW
+    assert fresh.last_look is not None
+    assert (fresh.last_look.state, fresh.last_look.looked_at, fresh.held_back) == ("passed", NOW, ())
+    lake.append("events", event_rows(seeded_events(92, visitors=1, prefix="x"), first=9_000), now=NOW)
+    assert freshness(lake).unbuilt_files == 1
+
+
+def test_a_reader_is_not_disturbed_by_a_build(tmp_path: Path, gate: Gate) -> None:
+    lake = Lake(tmp_path / "lake")
+    land(lake, EVENTS)
+    build(lake, LADDER, gate=gate, now=NOW)
+    with open_marts(tmp_path) as reader:
+        ((before,),) = reader.execute("select count(*) from dim_visitors").fetchall()
+        more = [event for event in seeded_events(93, visitors=40, prefix="m") if event.visitor_id > "visitor-20"]
+        land(lake, more, first=9_000, now=NOW)
+        build(lake, LADDER, gate=gate, now=NOW + timedelta(minutes=1))
+        assert reader.execute("select count(*) from dim_visitors").fetchall() == [(before,)]
+    assert run_sql(tmp_path, "select count(*) as n from dim_visitors").to_pylist()[0]["n"] > before
+
+
+def contents(warehouse: Path) -> tuple[bytes, list[str]]:
+    files = sorted(str(path) for path in warehouse.rglob("*") if path.is_file())
+    return (warehouse / "marts.duckdb").read_bytes(), files
