@@ -119,7 +119,20 @@ def test_the_tier_table_has_the_shape_that_scripts_rely_on(warehouse: Path) -> N
     assert list(shape) == ["unit", "tiers"]
     assert shape["unit"] == "session"
     assert [list(row) for row in shape["tiers"]] == [
-        "tier name asked yes no silent implicit drop_off drop_off_low drop_off_high reached reached_next".split()
+        [
+            "tier",
+            "name",
+            "asked",
+            "yes",
+            "no",
+            "silent",
+            "implicit",
+            "drop_off",
+            "drop_off_low",
+            "drop_off_high",
+            "reached",
+            "reached_next",
+        ]
     ] * len(LADDER.tiers)
 
 
