@@ -27,6 +27,9 @@ CANONICAL_HEADER: tuple[str, bytes] = ("content-type", b"application/x-ndjson; c
 MAX_EVENT_BYTES = 32 * 1024
 """The Segment spec's own limit for one message."""
 
+MAX_CANONICAL_BYTES = 4 * MAX_EVENT_BYTES
+"""The limit for our own print of such a message: quotes within text are escaped there, and addresses stand twice."""
+
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -143,14 +146,14 @@ def encode(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def decode(data: bytes | msgspec.Raw, received_at: datetime) -> Event:
+def decode(data: bytes | msgspec.Raw, received_at: datetime, max_bytes: int = MAX_EVENT_BYTES) -> Event:
     """Decode and check one event.
 
     ``received_at`` (the Kafka record's own time) stands in where the event has none.
     Raises ``EventError`` with the reason, and the field where one is to blame.
     """
-    if len(bytes(data)) > MAX_EVENT_BYTES:
-        raise EventError("too_large", "", f"the event has {len(bytes(data))} bytes; the limit is {MAX_EVENT_BYTES}")
+    if len(bytes(data)) > max_bytes:
+        raise EventError("too_large", "", f"the event has {len(bytes(data))} bytes; the limit is {max_bytes}")
     try:
         wire = _wire_decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -178,19 +181,24 @@ def decode(data: bytes | msgspec.Raw, received_at: datetime) -> Event:
     )
 
 
-def decode_record(value: bytes, received_at: datetime) -> list[tuple[bytes, Event | EventError]]:
+def decode_record(
+    value: bytes, received_at: datetime, max_bytes: int = MAX_EVENT_BYTES
+) -> list[tuple[bytes, Event | EventError]]:
     """Decode a Kafka record that is not canonical: one event, or an array of events, each with its own bytes.
 
     A bad element of an array does not spoil its neighbours: each place of the result is an event or its error.
     ``received_at`` moves on by a microsecond per element, so that their order stays.
     """
     if value.lstrip()[:1] != b"[":
-        return [(value, _decode_or_error(value, received_at))]
+        return [(value, _decode_or_error(value, received_at, max_bytes))]
     try:
         elements = [bytes(raw) for raw in _raw_list_decoder.decode(value)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return [(value, event_error(error))]
-    return [(raw, _decode_or_error(raw, received_at + timedelta(microseconds=i))) for i, raw in enumerate(elements)]
+    return [
+        (raw, _decode_or_error(raw, received_at + timedelta(microseconds=i), max_bytes))
+        for i, raw in enumerate(elements)
+    ]
 
 
 def checked(event: Event) -> Event:
@@ -230,9 +238,9 @@ def event_error(error: Exception) -> EventError:
     return EventError(reason, field, detail)
 
 
-def _decode_or_error(data: bytes | msgspec.Raw, received_at: datetime) -> Event | EventError:
+def _decode_or_error(data: bytes, received_at: datetime, max_bytes: int) -> Event | EventError:
     try:
-        return decode(data, received_at)
+        return decode(data, received_at, max_bytes)
     except EventError as error:
         return error
 

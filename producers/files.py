@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ladder.errors import EventError, UsageError, YesladderError
-from ladder.events import MAX_EVENT_BYTES, Event, decode
+from ladder.events import MAX_CANONICAL_BYTES, MAX_EVENT_BYTES, Event, decode
 from ladder.rejects import Reject
 from producers.columns import ColumnMap, RowReader, row_id
 from producers.dialects import from_segment
@@ -199,10 +199,10 @@ def _lines(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _line_event(line: bytes, number: int, received_at: datetime) -> Event:
-    if len(line) > MAX_EVENT_BYTES:
+    if len(line) > MAX_CANONICAL_BYTES:
         raise EventError("too_large", "", f"the event has more bytes than the limit of {MAX_EVENT_BYTES}")
     if b'"visitor_id"' in line and _is_canonical(line):
-        return decode(line, received_at)
+        return decode(line, received_at, MAX_CANONICAL_BYTES)
     # With sent_at at its receipt an event keeps its own time; the span between the two moves it to our clock.
     sent_at = received_at if b'"receivedAt"' not in line else received_at - _clock_error(line)
     event = from_segment(line, received_at=received_at, sent_at=sent_at)

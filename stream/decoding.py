@@ -19,6 +19,8 @@ from ladder.events import (
     EARLIEST,
     KINDS,
     LATEST,
+    MAX_CANONICAL_BYTES,
+    MAX_EVENT_BYTES,
     MAX_ID_CHARACTERS,
     Event,
     decode_record,
@@ -238,12 +240,13 @@ def _outcomes(record: KafkaRecord, at: datetime) -> list[Event | Reject]:
         except ValueError as error:
             return [_reject(EventError("not_an_event", "", f"is no dead letter of ours: {error}"), value, at)]
     arrived = at + timedelta(microseconds=record.offset % 1000)
-    lines = value.split(b"\n") if CANONICAL_HEADER in record.headers else []
-    parts = [line for line in lines if line.strip()] or [value]
+    parts, largest = [value], MAX_EVENT_BYTES
+    if CANONICAL_HEADER in record.headers:
+        parts, largest = [line for line in value.split(b"\n") if line.strip()] or parts, MAX_CANONICAL_BYTES
     return [
         _reject(outcome, raw, at) if isinstance(outcome, EventError) else outcome
         for part in parts
-        for raw, outcome in decode_record(part, arrived)
+        for raw, outcome in decode_record(part, arrived, largest)
     ]
 
 

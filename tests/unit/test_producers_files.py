@@ -92,6 +92,13 @@ def test_a_line_as_long_as_an_event_may_be_is_read(tmp_path: Path) -> None:
     assert [reason for reason, _, _ in refusals(batches)] == ["too_large"]
 
 
+def test_an_event_in_our_own_print_may_be_longer_as_its_quotes_are_escaped_there(tmp_path: Path) -> None:
+    (event,) = events(read(write(tmp_path, "a.ndjson", lines(message(0, properties={"x": '"' * 15_000})))))
+    assert len(encode(event)) > 32 * 1024
+    (again,) = events(read(write(tmp_path, "b.ndjson", encode(event))))
+    assert again == event
+
+
 def test_blank_lines_windows_ends_a_byte_order_mark_and_a_last_line_without_end_are_fine(tmp_path: Path) -> None:
     content = b"\xef\xbb\xbf" + lines(message(0)).replace(b"\n", b"\r\n") + b"\r\n  \n" + lines(message(1)).rstrip()
     batches = read(write(tmp_path, "a.jsonl", content))

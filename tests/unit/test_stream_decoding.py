@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -7,7 +8,7 @@ import polars as pl
 import pytest
 
 from ladder.errors import EventError
-from ladder.events import ARROW_SCHEMA, MAX_EVENT_BYTES, Event, encode
+from ladder.events import ARROW_SCHEMA, MAX_CANONICAL_BYTES, MAX_EVENT_BYTES, Event, encode
 from ladder.rejects import Reject, encode_reject
 from stream.decoding import Decoded, decode, frame_of
 from tests.suites.consumed import CANONICAL, NOON_MS, REJECT, Record
@@ -96,6 +97,15 @@ def test_an_array_of_hundred_thousand_bad_elements_is_as_many_small_dead_letters
     assert {placed.reject.raw for placed in decoded.rejects} == {b"1"}
 
 
+def test_our_own_print_of_a_large_event_may_be_longer_than_another_producers() -> None:
+    large = event("large", properties=json.dumps({"x": '"' * (MAX_EVENT_BYTES // 2)}))
+    assert MAX_EVENT_BYTES < len(encode(large)) < MAX_CANONICAL_BYTES
+    decoded = decode([Record(encode(large), CANONICAL, 3), Record(b"a false friend", CANONICAL, 4)])
+    assert ids(decoded) == [(0, 3, "large")]
+    assert reasons(decoded) == [(4, "not_json", "")]
+    assert reasons(decode([Record(encode(large), (), 5)])) == [(5, "too_large", "")]
+
+
 @pytest.mark.parametrize(
     ("value", "reason", "field"),
     [
@@ -117,7 +127,7 @@ def test_an_array_of_hundred_thousand_bad_elements_is_as_many_small_dead_letters
         (foreign(occurred_at="2026-03-01"), "bad_time", "occurred_at"),
         (foreign(occurred_at="1999-12-31T23:59:59Z"), "bad_time", "occurred_at"),
         (foreign(received_at="2100-01-01T00:00:00Z"), "bad_time", "received_at"),
-        (foreign(properties={"x": "y" * MAX_EVENT_BYTES}), "too_large", ""),
+        (foreign(properties={"x": "y" * MAX_CANONICAL_BYTES}), "too_large", ""),
         (b'{"properties":' + b"[" * 5000 + b"]" * 5000 + b"}", "bad_value", ""),
         (b"[" * 5000, "bad_value", ""),
     ],
