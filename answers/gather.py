@@ -41,9 +41,7 @@ def gather(
         ).fetchall()
         ((visitors,),) = marts.execute("select count(*) from main.dim_visitors").fetchall()
         ((rows, late),) = marts.execute("select count(*), count_if(late) from lake.events").fetchall()
-        ((copies,),) = marts.execute(
-            "select coalesce(sum(copies - 1), 0)::bigint from staging.stg_event_copies"
-        ).fetchall()
+        ((copies,),) = marts.execute("select count(*) from staging.stg_event_copies where copy > 1").fetchall()
         ((duplicates, landed_at),) = marts.execute(
             "select coalesce(sum(duplicates), 0)::bigint, max(committed_at) from lake.checkpoints"
         ).fetchall()
