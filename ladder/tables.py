@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 import pyarrow as pa
 
 from ladder.events import ARROW_SCHEMA
@@ -27,7 +30,7 @@ ORIGIN = [
     pa.field("source", pa.string(), nullable=False),
     pa.field("partition", pa.int32(), nullable=False),
 ]
-"""Where rows came from: ``kafka:TOPIC`` with the Kafka partition, or ``file`` with partition 0."""
+"""Where rows came from: ``kafka:TOPIC`` with the Kafka partition, or ``file:DIGEST`` with partition 0."""
 
 LANDED = pa.field("landed_date", pa.date32(), nullable=False)
 """The UTC day of the commit; every table's partition column (docs/decisions/0004)."""
@@ -111,8 +114,23 @@ CHECKPOINTS: pa.Schema = pa.schema(
 )
 """One row per checkpoint and partition: what it took in, [first_offset, next_offset), and what became of it.
 
-``skipped_offsets``: offsets the broker no longer had.  ``open_since``: the oldest event that is in no session yet.
+``skipped_offsets``: offsets that held no record for us (lost by the broker, or a transaction's marks).
+``open_since``: the oldest event that is in no session yet.
 """
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a partition has come with a checkpoint; what it takes to go on from there.
+
+    ``newest``: the newest event time seen.  ``settled_until``: every older event is late or in a session.  Both None
+    before the first event.
+    """
+
+    next_offset: int
+    newest: datetime | None = None
+    settled_until: datetime | None = None
+
 
 TABLES: dict[str, pa.Schema] = {
     "events": EVENTS,
@@ -128,4 +146,4 @@ TIME_COLUMN = {
     "rejects": "rejected_at",
     "checkpoints": "committed_at",
 }
-"""The column each table's files are sorted by and carry statistics of."""
+"""The column each table's files carry statistics of."""

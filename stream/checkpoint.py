@@ -5,6 +5,7 @@ No Faust, no asyncio and no clock: ``stream.app`` decides when.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,11 +14,11 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS
+from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, Position
 from ladder.tiers import Ladder
 from stream.decoding import Decoded, KafkaRecord, PlacedReject, decode
 from stream.rejects import RejectBrake
-from stream.sessions import Sessioniser, Snapshot
+from stream.sessions import HELD, Sessioniser, Snapshot
 
 
 class Claim(Protocol):
@@ -26,14 +27,8 @@ class Claim(Protocol):
     def next_offset(self, partition: int) -> int: ...
     def next_offset_of(self, table: str, partition: int) -> int: ...
     def newest(self, partition: int) -> datetime | None: ...
-    def open_events(self, partition: int) -> pl.DataFrame: ...
-    def commit(
-        self,
-        rows: Mapping[str, pa.Table],
-        next_offsets: Mapping[int, int],
-        newest: Mapping[int, datetime | None],
-        now: datetime,
-    ) -> None: ...
+    def open_events(self, columns: Sequence[str]) -> pl.DataFrame: ...
+    def commit(self, rows: Mapping[str, pa.Table], positions: Mapping[int, Position], now: datetime) -> None: ...
 
 
 class Lake(Protocol):
@@ -65,8 +60,7 @@ class Prepared:
     """A checkpoint worked out and not committed yet: what the claim's ``commit`` takes, and what it will have done."""
 
     rows: Mapping[str, pa.Table]
-    next_offsets: Mapping[int, int]
-    newest: Mapping[int, datetime | None]
+    positions: Mapping[int, Position]
     now: datetime
     done: Checkpoint
 
@@ -75,7 +69,7 @@ class Hold:
     """All that one assignment owns: the claim, the open sessions, the next offsets.
 
     Replaced whole at every assignment and never mended: whoever holds an old one can commit nothing any more.
-    ``reached``: per partition the first offset not taken in yet (``skip`` moves it over offsets the broker lost).
+    ``reached``: per partition the first offset not taken in yet.
     """
 
     def __init__(self, lake: Lake, ladder: Ladder, topic: str, partitions: Collection[int], brake: RejectBrake) -> None:
@@ -84,8 +78,10 @@ class Hold:
         self._brake = brake
         self.reached = {p: self._claim.next_offset(p) for p in partitions}
         self.sessioniser = Sessioniser(ladder, self._source)
+        open_events = self._claim.open_events(HELD)
         for p in partitions:
-            self.sessioniser.restore(p, Snapshot(self._claim.newest(p), self._claim.open_events(p)))
+            own = open_events.filter(pl.col("partition") == p)
+            self.sessioniser.restore(p, Snapshot(self._claim.newest(p), own))
 
     def checkpoint(
         self,
@@ -112,52 +108,53 @@ class Hold:
         What was prepared is committed in that order, and all of it, or this hold is of no more use.  The next may be
         prepared while the one before is being committed, in another thread.
 
-        ``idle_until: partitions without input, and the event time they may be taken to have reached.  ``finish``:
+        ``idle_until``: partitions without input, and the event time they may be taken to have reached.  ``finish``:
         input has ended, close every session.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
         self._brake.press(decoded.events, decoded.rejects)
 
         first = dict(self.reached)
-        span = _spans(records)
-        self.reached.update({p: last + 1 for p, (_, last) in span.items()})
+        offsets = _offsets(records)
+        self.reached.update({p: own[-1] + 1 for p, own in offsets.items()})
         before = {p: self.sessioniser.newest(p) for p in self.reached}
         intake = self.sessioniser.add(decoded.events)
         for p, until in (idle_until or {}).items():
             self.sessioniser.advance(p, until)
         if finish:
             self.sessioniser.finish()
-        newest = {p: self.sessioniser.newest(p) for p in self.reached}
-        if not records and newest == before:
-            return None
         sessions = self.sessioniser.take_closed()
+        newest = {p: self.sessioniser.newest(p) for p in self.reached}
+        closed = set(sessions["partition"].unique().to_pylist())
+        covered = [p for p in self.reached if p in offsets or p in closed or newest[p] != before[p]]
+        if not covered:
+            return None
 
-        skipped = {p: offset - first[p] for p, (offset, _) in span.items() if offset > first[p]}
         events = intake.events.with_columns(source=pl.lit(self._source))
         rows = {
             "events": events.select(_names(EVENTS)).to_arrow(),
             "rejects": self._reject_rows(decoded.rejects),
-            "checkpoints": self._checkpoint_rows(first, list(span), decoded, events, intake.duplicates, skipped, now),
+            "checkpoints": self._checkpoint_rows(first, offsets, decoded, events, intake.duplicates, now),
             "sessions": sessions,
         }
-        covered = [p for p in self.reached if p in span or newest[p] != before[p]]
         reasons = [placed.reject.reason for placed in decoded.rejects]
         done = Checkpoint(
             landed=len(events),
             late=int(events["late"].sum()),
             duplicates=len(intake.duplicates),
             sessions=sessions.num_rows,
-            skipped_offsets=sum(skipped.values()),
+            skipped_offsets=sum(self.reached[p] - first[p] - len(own) for p, own in offsets.items()),
             rejects={reason: reasons.count(reason) for reason in dict.fromkeys(reasons)},
             open_events=self.sessioniser.open_events(),
             open_sessions=self.sessioniser.open_sessions(),
             watermarks={p: self.sessioniser.watermark(p) for p in self.reached},
         )
-        return Prepared(rows, {p: self.reached[p] for p in covered}, {p: newest[p] for p in covered}, now, done)
+        positions = {p: Position(self.reached[p], newest[p], self.sessioniser.settled_until(p)) for p in covered}
+        return Prepared(rows, positions, now, done)
 
     def commit(self, prepared: Prepared) -> Checkpoint:
         """Make it true.  Raises what the claim's ``commit`` raises."""
-        self._claim.commit(prepared.rows, prepared.next_offsets, prepared.newest, prepared.now)
+        self._claim.commit(prepared.rows, prepared.positions, prepared.now)
         return prepared.done
 
     def _reject_rows(self, rejects: Sequence[PlacedReject]) -> pa.Table:
@@ -177,16 +174,15 @@ class Hold:
     def _checkpoint_rows(
         self,
         first: Mapping[int, int],
-        partitions: Sequence[int],
+        offsets: Mapping[int, Sequence[int]],
         decoded: Decoded,
         events: pl.DataFrame,
         duplicates: pl.DataFrame,
-        skipped: Mapping[int, int],
         now: datetime,
     ) -> pa.Table:
         """A row per partition.  What a crash left counted already (the table is ahead of the sessions) is left out."""
         rows = []
-        for p in partitions:
+        for p, own in offsets.items():
             begin = max(first[p], self._claim.next_offset_of("checkpoints", p))
             if begin >= self.reached[p]:
                 continue
@@ -203,7 +199,7 @@ class Hold:
                     "duplicates": len(duplicates.filter(fresh)),
                     "rejected": rejected,
                     "late": landed[1],
-                    "skipped_offsets": skipped.get(p, 0),
+                    "skipped_offsets": self.reached[p] - begin - (len(own) - bisect_left(own, begin)),
                     "watermark": self.sessioniser.watermark(p),
                     "open_since": self.sessioniser.open_since(p),
                     "committed_at": now,
@@ -222,10 +218,9 @@ def _names(schema: pa.Schema) -> list[str]:
     return names
 
 
-def _spans(records: Sequence[KafkaRecord]) -> dict[int, tuple[int, int]]:
-    """First and last offset of each partition that occurs."""
-    spans: dict[int, tuple[int, int]] = {}
+def _offsets(records: Sequence[KafkaRecord]) -> dict[int, list[int]]:
+    """The offsets of each partition that occurs, in their order."""
+    offsets: dict[int, list[int]] = {}
     for record in records:
-        first = spans[record.partition][0] if record.partition in spans else record.offset
-        spans[record.partition] = (first, record.offset)
-    return spans
+        offsets.setdefault(record.partition, []).append(record.offset)
+    return offsets

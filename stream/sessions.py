@@ -95,8 +95,20 @@ class _Partition:
     carried: pl.DataFrame | None = None
 
     def held(self) -> list[pl.DataFrame]:
-        frames = [*self.released, *(frame for slot in self.slots.values() for frame in slot)]
-        return frames if self.carried is None else [self.carried, *frames]
+        return [*self._before_slots(), *(frame for slot in self.slots.values() for frame in slot)]
+
+    def earliest(self) -> int | None:
+        """The time of the oldest event held."""
+        frames = [*self._before_slots(), *(self.slots[min(self.slots)] if self.slots else [])]
+        return min((int(_us(frame["occurred_at"]).min()) for frame in frames if len(frame)), default=None)
+
+    def latest(self) -> int | None:
+        """The time of the newest event held."""
+        frames = [*self._before_slots(), *(self.slots[max(self.slots)] if self.slots else [])]
+        return max((int(_us(frame["occurred_at"]).max()) for frame in frames if len(frame)), default=None)
+
+    def _before_slots(self) -> list[pl.DataFrame]:
+        return self.released if self.carried is None else [self.carried, *self.released]
 
     def hold(self, slot: int, events: pl.DataFrame) -> None:
         frames = self.slots.setdefault(slot, [])
@@ -134,6 +146,7 @@ class Sessioniser:
         are not late, those after the first are duplicates until the watermark has passed the first one by the gap.
         """
         at = _us(events["occurred_at"])
+        ids = events.select("event_id", "occurred_at")
         moves = np.minimum(at, _us(events["record_time"]))
         partition = events["partition"].to_numpy()
         late = np.zeros(len(events), bool)
@@ -147,11 +160,11 @@ class Sessioniser:
             state.newest = int(before[-1])
             is_on_time = ~late[rows]
             on_time = rows[is_on_time]
-            duplicate[on_time] = state.open_ids.take(events[on_time], watermarks[is_on_time])
+            duplicate[on_time] = state.open_ids.take(ids[on_time], watermarks[is_on_time])
         kept = events.with_columns(late=pl.Series(late))
         if duplicate.any():
             kept = kept.filter(~duplicate)
-        self._hold(kept.filter(~pl.col("late")).select(HELD))
+        self._hold((kept.filter(~pl.col("late")) if late.any() else kept).select(HELD))
         return Intake(kept.drop("record_time"), events.select("partition", "record_offset").filter(duplicate))
 
     def hold_history(self, partition: int, events: pl.DataFrame) -> None:
@@ -170,7 +183,7 @@ class Sessioniser:
         """Say that input has ended: the watermark passes every open session; what still comes for then is late."""
         for number in list(self._partitions) if partitions is None else partitions:
             state = self._partitions[number]
-            last = max((_to_us(_latest(frame)) for frame in state.held() if len(frame)), default=None)
+            last = state.latest()
             if last is not None:
                 state.newest = max(state.newest, last + self._lateness + self._cuts.gap + self._slot + 1)
 
@@ -204,14 +217,19 @@ class Sessioniser:
 
     def open_sessions(self) -> int:
         """Visitors with an open session (an estimate within a few per cent, cheap enough for every checkpoint)."""
-        frames = [frame.select("visitor_id") for state in self._partitions.values() for frame in state.held()]
-        return int(pl.concat(frames).select(pl.col("visitor_id").approx_n_unique()).item()) if frames else 0
+        visitors = [frame["visitor_id"] for state in self._partitions.values() for frame in state.held()]
+        return int(pl.concat(visitors).to_frame().select(pl.all().approx_n_unique()).item()) if visitors else 0
 
     def open_since(self, partition: int) -> datetime | None:
         """The oldest event that is in no session yet."""
         state = self._partitions.get(partition)
-        times = [_earliest(frame) for frame in state.held() if len(frame)] if state else []
-        return min(times, default=None)
+        earliest = state.earliest() if state is not None else None
+        return None if earliest is None else _from_us(earliest)
+
+    def settled_until(self, partition: int) -> datetime | None:
+        """Every older event, come or still to come, is late or in a session given out; None before the first event."""
+        times = (self.watermark(partition), self.open_since(partition))
+        return min((at for at in times if at is not None), default=None)
 
     def snapshot(self, partition: int) -> Snapshot:
         """A partition's state; ``restore`` of it, here or elsewhere, goes on as if nothing had happened."""
@@ -412,14 +430,6 @@ def _from_us(us: int) -> datetime:
 def _minus(values: Int64s, amount: int) -> Int64s:
     """``values - amount``, where "never" stays never."""
     return np.where(values == _NEVER, _NEVER, values - amount)
-
-
-def _earliest(events: pl.DataFrame) -> datetime:
-    return _from_us(int(_us(events["occurred_at"]).min()))
-
-
-def _latest(events: pl.DataFrame) -> datetime:
-    return _from_us(int(_us(events["occurred_at"]).max()))
 
 
 def _running_max_per_session(values: Int64s, lengths: Int64s) -> Int64s:

@@ -3,8 +3,8 @@
 A Delta commit spans one table, so every table carries its own next offset per Kafka partition (Delta's ``txn``
 action, written with the rows in one atomic commit).  ``sessions`` is committed last and is the truth: after a crash
 reading goes on from its offset, and a table that is ahead skips what it already holds.  The newest event time of each
-partition, from which the watermark follows, rides on that last commit.  Open sessions need no file of their own: they
-are exactly the landed events, not late, that are in no session.
+partition, from which the watermark follows, rides on that last commit, and so does the time before which everything is
+settled.  Open sessions need no file of their own: they are exactly the landed events, not late, that are in no session.
 
 The fence: before each commit the table's log is read up to its end and the offsets found there must be the ones this
 writer left; the commit itself then fails if anyone wrote the same partition in between.  Either way ``Fenced`` is
@@ -16,7 +16,8 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -25,12 +26,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from ladder.errors import YesladderError
-from ladder.tables import LANDED, TABLES, TIME_COLUMN
+from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -39,6 +40,16 @@ _HARDLY_REPEAT = frozenset(
     {"event_id", "visitor_id", "session_id", "occurred_at", "received_at", "started_at", "ended_at", "offset_us", "raw"}
 )
 """Columns that a dictionary only makes larger (by a quarter) and slower to write (by a fifth)."""
+
+_PROPERTIES = {"delta.logRetentionDuration": "interval 1 hours"}
+"""Nobody travels back in time here, and every commit lists the log's folder: a day of them would cost half a second."""
+_CLEAN_EVERY = 100
+"""Commits, as often as Delta sums its log up."""
+
+_LAST_TIME = TIME_COLUMN | {"sessions": "ended_at"}
+"""The column that says how late a row of the table reaches; files carry its statistics, too."""
+
+_TIME = pa.timestamp("us", tz="UTC")
 
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
 
@@ -55,7 +66,13 @@ class Lake:
         for name, schema in TABLES.items():
             if not DeltaTable.is_deltatable(str(root / name)):
                 (root / name).mkdir(parents=True, exist_ok=True)
-                DeltaTable.create(str(root / name), schema=schema, partition_by=[LANDED.name], mode="ignore")
+                DeltaTable.create(
+                    str(root / name),
+                    schema=schema,
+                    partition_by=[LANDED.name],
+                    mode="ignore",
+                    configuration=_PROPERTIES,
+                )
 
     def files(self, table: str) -> list[str]:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
@@ -89,11 +106,14 @@ class Claim:
     def __init__(self, lake: Lake, source: str, partitions: Collection[int]) -> None:
         self._lake = lake
         self._source = source
-        self._handles = {name: lake.table(name) for name in TABLES}
+        self._partitions = list(partitions)
+        # `sessions` first: whatever is committed while we read, the other tables are then ahead of it and never behind.
+        self._handles = {name: lake.table(name) for name in reversed(TABLES)}
         self._left: dict[str, dict[str, int | None]] = {
-            name: {app: handle.transaction_version(app) for app in self._apps(name, partitions)}
+            name: {app: handle.transaction_version(app) for app in self._apps(name)}
             for name, handle in self._handles.items()
         }
+        self._own_next = {name: handle.version() for name, handle in self._handles.items()}
 
     def next_offset(self, partition: int) -> int:
         """Where reading goes on: the first offset whose sessions are not accounted for; 0 for a new partition."""
@@ -105,55 +125,64 @@ class Claim:
 
     def newest(self, partition: int) -> datetime | None:
         """The newest event time that had been seen at ``next_offset``."""
-        us = self._left["sessions"][self._newest_app(partition)]
-        return None if us is None else _EPOCH + us * _MICROSECOND
+        return self._time(self._newest_app(partition))
 
-    def open_events(self, partition: int) -> pl.DataFrame:
-        """Landed before ``next_offset``, not late, and in no session: the open sessions' events."""
-        since = self._open_since(partition)
-        mine = (pl.col("source") == self._source) & (pl.col("partition") == partition)
-        events = (
-            self._scan("events")
-            .filter(mine & ~pl.col("late") & (pl.col("record_offset") < self.next_offset(partition)))
-            .filter(pl.lit(since is None) | (pl.col("occurred_at") >= pl.lit(since)))
+    def open_events(self, columns: Sequence[str]) -> pl.DataFrame:
+        """Landed before ``next_offset``, not late, and in no session: the open sessions' events of all partitions."""
+        settled_until = {p: self._time(self._settled_app(p)) for p in self._partitions}
+        times = list(settled_until.values())
+        since = None if None in times else min((at for at in times if at is not None), default=None)
+        events = _scan(self._handles["events"], "events", since).filter(
+            (pl.col("source") == self._source) & ~pl.col("late"),
+            pl.any_horizontal(
+                pl.lit(False),
+                *(
+                    (pl.col("partition") == p)
+                    & (pl.col("record_offset") < self.next_offset(p))
+                    & (pl.lit(at is None) | (pl.col("occurred_at") >= pl.lit(at)))
+                    for p, at in settled_until.items()
+                ),
+            ),
         )
-        closed = (
-            self._scan("sessions")
-            .filter(mine & (pl.lit(since is None) | (pl.col("ended_at") >= pl.lit(since))))
-            .select(pl.col("sequence").list.eval(pl.element().struct.field("event_id")).alias("event_id"))
-            .explode("event_id")
+        sessions = _scan(self._handles["sessions"], "sessions", since).filter(
+            (pl.col("source") == self._source) & pl.col("partition").is_in(list(settled_until))
         )
-        return events.join(closed, on="event_id", how="anti").collect()
+        if since is not None:
+            sessions = sessions.filter(pl.col("ended_at") >= since)
+        marks = sessions.select("partition", "started_at", "sequence").explode("sequence").unnest("sequence")
+        closed = marks.select(
+            "partition", "event_id", occurred_at=pl.col("started_at") + pl.duration(microseconds="offset_us")
+        )
+        # The time, too: a second event of an id whose first one's session is closed is an event of its own.
+        open_events = events.join(closed, on=["partition", "event_id", "occurred_at"], how="anti")
+        return open_events.select(columns).collect()
 
-    def commit(
-        self,
-        rows: Mapping[str, pa.Table],
-        next_offsets: Mapping[int, int],
-        newest: Mapping[int, datetime | None],
-        now: datetime,
-    ) -> None:
+    def commit(self, rows: Mapping[str, pa.Table], positions: Mapping[int, Position], now: datetime) -> None:
         """Make one checkpoint true, table by table, ``sessions`` last.
 
         ``rows``: by table, without ``landed_date``; those a table already holds (see ``next_offset_of``) are left out.
-        ``next_offsets`` and ``newest`` name every partition that the checkpoint covers.  A table without rows is not
-        committed, ``sessions`` always is.  Raises ``Fenced``.
+        ``positions``: of every partition that the checkpoint covers.  A table without rows is not committed,
+        ``sessions`` always is.  Raises ``Fenced``.
         """
         for name in TABLES:
             table = self._unseen(name, rows[name])
             if name != "sessions" and table.num_rows == 0:
                 continue
-            versions = {self._offset_app(p): offset for p, offset in next_offsets.items()}
+            versions = {self._offset_app(p): position.next_offset for p, position in positions.items()}
             if name == "sessions":
-                versions |= {
-                    self._newest_app(p): (at - _EPOCH) // _MICROSECOND for p, at in newest.items() if at is not None
-                }
+                for p, position in positions.items():
+                    times = {self._newest_app(p): position.newest, self._settled_app(p): position.settled_until}
+                    versions |= {app: (at - _EPOCH) // _MICROSECOND for app, at in times.items() if at is not None}
             else:
                 versions = {app: version for app, version in versions.items() if version > (self._left[name][app] or 0)}
             handle = self._handles[name]
             handle.update_incremental()
-            for app, left in self._left[name].items():
-                if app in versions and handle.transaction_version(app) != left:
-                    raise Fenced(f"{app} of table {name} was committed by another worker")
+            if handle.version() != self._own_next[name]:
+                for app, left in self._left[name].items():
+                    if app in versions and handle.transaction_version(app) != left:
+                        raise Fenced(f"{app} of table {name} was committed by another worker")
+            # Should this be the log's end the next time, then the commit was ours and nobody else's.
+            self._own_next[name] = handle.version() + 1
             try:
                 _commit(handle, self._lake.root / name, name, table, versions, now)
             except CommitFailedError as error:
@@ -172,29 +201,15 @@ class Claim:
                 rows = rows.filter(pc.invert(seen))
         return rows
 
-    def _open_since(self, partition: int) -> datetime | None:
-        """No open event is older than this; None where nothing is known.
+    def _time(self, app: str) -> datetime | None:
+        us = self._left["sessions"][app]
+        return None if us is None else _EPOCH + us * _MICROSECOND
 
-        From the newest checkpoint at or before ``next_offset``: what was open then, or came since and was not late.
-        """
-        row = (
-            self._scan("checkpoints")
-            .filter((pl.col("source") == self._source) & (pl.col("partition") == partition))
-            .filter(pl.col("next_offset") <= self.next_offset(partition))
-            .sort("next_offset")
-            .last()
-            .select(pl.min_horizontal("open_since", "watermark"))
-            .collect()
-        )
-        since: datetime | None = row.item() if row.height else None
-        return since
-
-    def _scan(self, name: str) -> pl.LazyFrame:
-        return _scan(self._handles[name], name)
-
-    def _apps(self, table: str, partitions: Collection[int]) -> list[str]:
-        apps = [self._offset_app(p) for p in partitions]
-        return apps + [self._newest_app(p) for p in partitions] if table == "sessions" else apps
+    def _apps(self, table: str) -> list[str]:
+        kinds = [self._offset_app]
+        if table == "sessions":
+            kinds += [self._newest_app, self._settled_app]
+        return [app_of(p) for app_of in kinds for p in self._partitions]
 
     def _offset_app(self, partition: int) -> str:
         return f"{self._source}/{partition}"
@@ -202,14 +217,28 @@ class Claim:
     def _newest_app(self, partition: int) -> str:
         return f"{self._source}/{partition}/newest"
 
+    def _settled_app(self, partition: int) -> str:
+        return f"{self._source}/{partition}/settled"
+
 
 def _paths(handle: DeltaTable) -> list[str]:
     """The table's current files; Delta gives them as they stand in an address, a space as ``%20``."""
     return [unquote(uri) for uri in handle.file_uris()]
 
 
-def _scan(handle: DeltaTable, name: str) -> pl.LazyFrame:
-    files = _paths(handle)
+def _paths_since(handle: DeltaTable, column: str, since: datetime) -> list[str]:
+    """Those files of which some row may have a time of ``since`` or later."""
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    if f"max.{column}" not in actions.column_names:
+        return _paths(handle)
+    kept = pc.fill_null(pc.greater_equal(actions[f"max.{column}"], pa.scalar(since, _TIME)), True)
+    wanted = {unquote(path) for path in actions["path"].filter(kept).to_pylist()}
+    return [path for path in _paths(handle) if any(path.endswith(tail) for tail in wanted)]
+
+
+def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.LazyFrame:
+    """A table's rows; without the files that hold nothing from ``since`` on, as far as their statistics tell."""
+    files = _paths(handle) if since is None else _paths_since(handle, _LAST_TIME[name], since)
     if files:
         return pl.scan_parquet(files, hive_partitioning=False)
     empty = pl.from_arrow(TABLES[name].empty_table())
@@ -222,6 +251,7 @@ def _commit(
     handle: DeltaTable, folder: Path, name: str, rows: pa.Table, versions: Mapping[str, int], now: datetime
 ) -> None:
     """Write the rows to one durable file and commit it with the versions."""
+    number = handle.version() + 1
     transactions = [Transaction(app, version) for app, version in versions.items()]
     actions: list[AddAction | RemoveAction] = [_write(folder, name, rows, now)] if rows.num_rows else []
     handle.create_write_transaction(
@@ -230,16 +260,36 @@ def _commit(
         schema=handle.schema(),
         partition_by=[LANDED.name],
         commit_properties=CommitProperties(app_transactions=transactions),
+        # By default every commit looks for old logs, which takes longer than the commit.
+        post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
     )
-    _sync_folder(folder / "_delta_log")
+    log = folder / "_delta_log"
+    clean = False
+    # The commit has this number, or a later one if others committed meanwhile.
+    while (entry := log / f"{number:020}.json").exists():
+        _sync(entry)
+        clean = clean or number % _CLEAN_EVERY == 0
+        number += 1
+    _sync(log)
+    if clean:
+        # Another worker may be at it, too; what is left is taken the next time.
+        with suppress(DeltaError, OSError):
+            DeltaTable(str(folder)).cleanup_metadata()
 
 
 def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
-    """One Parquet file, on the disk for good before the log can name it (Delta's own writer does not fsync)."""
+    """One Parquet file, on the disk for good before the log can name it (Delta's own writer does not fsync).
+
+    Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
+    """
+    columns = TABLES[name].remove(TABLES[name].get_field_index(LANDED.name))
+    rows = rows.select(columns.names).cast(columns)
     landed = now.astimezone(UTC).date().isoformat()
     path = f"{LANDED.name}={landed}/{uuid.uuid4()}.parquet"
     target = folder / path
-    target.parent.mkdir(exist_ok=True)
+    if not target.parent.exists():
+        target.parent.mkdir(exist_ok=True)
+        _sync(folder)
     with target.open("wb") as file:
         pq.write_table(
             rows,
@@ -251,13 +301,12 @@ def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
         )
         file.flush()
         os.fsync(file.fileno())
-    _sync_folder(target.parent)
-    column = TIME_COLUMN[name]
-    ends = pc.min_max(rows[column])
+    _sync(target.parent)
+    ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], _LAST_TIME[name]}}
     stats = {
         "numRecords": rows.num_rows,
-        "minValues": {column: _iso(ends["min"].as_py())},
-        "maxValues": {column: _iso(ends["max"].as_py() + timedelta(milliseconds=1))},
+        "minValues": {column: _iso(end["min"].as_py()) for column, end in ends.items()},
+        "maxValues": {column: _iso(end["max"].as_py() + timedelta(milliseconds=1)) for column, end in ends.items()},
     }
     return AddAction(
         path=path,
@@ -287,8 +336,9 @@ def _iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    """Have a folder's entries, or a file that someone else wrote, on the disk for good."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

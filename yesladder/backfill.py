@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from ladder.rejects import Reject
-from ladder.tables import CHECKPOINTS, EVENTS, REJECTS
+from ladder.tables import CHECKPOINTS, EVENTS, REJECTS, Position
 from ladder.tiers import Ladder
 from producers.columns import ColumnMap
 from producers.files import read_batches
@@ -86,7 +86,7 @@ def backfill(
         "checkpoints": _checkpoint_rows(claim, source, read, offered, len(events), len(rejects), now),
         "sessions": sessions,
     }
-    claim.commit(rows, {0: read}, {0: None}, now)
+    claim.commit(rows, {0: Position(read)}, now)
     return Backfilled(
         read=read,
         landed=len(events),
