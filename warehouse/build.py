@@ -175,7 +175,7 @@ def build(
             versions=plan.versions,
             files=_union(known, new),
         )
-        _finish(building, marts, built)
+        warnings += _finish(building, marts, built)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
 
@@ -270,10 +270,14 @@ def _begin(building: Path, marts: Path, lake: Lake, ladder: Ladder, full: bool, 
         connection.close()
 
 
-def _finish(building: Path, marts: Path, built: Built) -> None:
-    """Write down what was built, and let the new file take the old one's place."""
+def _finish(building: Path, marts: Path, built: Built) -> list[str]:
+    """Write down what was built, and let the new file take the old one's place.  Returns what people should know."""
     connection = duckdb.connect(str(building))
     try:
+        left_out = connection.execute(
+            "select ladder, count(*) from lake.sessions where ladder <> ? group by ladder order by ladder",
+            [built.ladder],
+        ).fetchall()
         write_built(connection, built, marts)
         connection.execute("checkpoint")
     finally:
@@ -282,6 +286,7 @@ def _finish(building: Path, marts: Path, built: Built) -> None:
         os.fsync(file.fileno())
     building.replace(marts)
     shutil.rmtree(building.parent.parent, ignore_errors=True)
+    return [f"{count:,} sessions are left out: they were cut by the ladder {ladder!r}" for ladder, count in left_out]
 
 
 def _commits(lake: Lake, table: str, last: Built, until: int) -> list[Commit] | None:

@@ -101,6 +101,11 @@ def write_batch_index(pages: Path, batch: str, rows: Mapping[str, int], failures
         (f'<a href="{escape(table)}.html">{escape(table)}</a>', _number(count), _result(failures, table))
         for table, count in rows.items()
     ]
+    looked_at += [
+        (escape(failure["table"]), "-", "<span class=bad>cannot be read</span>")
+        for failure in failures
+        if failure["table"] not in rows
+    ]
     failed = [
         (
             escape(failure["table"]),

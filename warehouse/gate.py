@@ -33,8 +33,9 @@ def main() -> None:
         job = json.loads(line)
         with TemporaryDirectory(prefix="yesladder-gate-") as folder:
             database = Path(folder) / "batch.duckdb"
-            rows = _load(database, job)
-            failures = _validate(gx, database, job)
+            rows, failures = _load(database, job)
+            if rows:
+                failures += _validate(gx, database, list(rows), job)
         data_docs.write_batch_index(Path(job["pages"]), job["batch"], rows, failures)
         print(json.dumps({"rows": rows, "failures": failures}), file=answers, flush=True)
 
@@ -46,27 +47,35 @@ def _own_stdout() -> TextIO:
     return answers
 
 
-def _load(database: Path, job: dict[str, Any]) -> dict[str, int]:
+def _load(database: Path, job: dict[str, Any]) -> tuple[dict[str, int], list[dict[str, Any]]]:
     """What the expectations look at, one table each: they are many, and reading Parquet for each of them is slow.
 
-    Returns the rows of each.
+    Returns the rows of each, and a failure for each table whose files cannot be read.
     """
     connection = duckdb.connect(str(database))
     connection.execute("pragma force_compression = 'uncompressed'")
     connection.execute("set preserve_insertion_order = false")
     rows: dict[str, int] = {}
+    unreadable: list[dict[str, Any]] = []
     try:
         for table, files in job["files"].items():
             known = job["known"].get(table, [])
             view = batch_view(table, Path(job["root"]), files, known, job["ladder"], job["tiers"])
-            ((rows[table],),) = connection.execute(f"create table {table} as {view}").fetchall()
+            try:
+                ((rows[table],),) = connection.execute(f"create table {table} as {view}").fetchall()
+            except duckdb.Error as error:
+                said = " ".join(str(error).replace(f"{job['root']}/", "").split())
+                unreadable.append(
+                    {"table": table, "expectation": "its files can be read", "rows": 0, "of": 0, "sample": []}
+                    | {"error": said[:500]}
+                )
     finally:
         connection.close()
-    return rows
+    return rows, unreadable
 
 
-def _validate(gx: Any, database: Path, job: dict[str, Any]) -> list[dict[str, Any]]:
-    """Run one checkpoint over the views, write its pages, return what failed."""
+def _validate(gx: Any, database: Path, tables: list[str], job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Run one checkpoint over the tables, write its pages, return what failed."""
     from warehouse import duckdb_dialect
 
     duckdb_dialect.register()
@@ -78,7 +87,7 @@ def _validate(gx: Any, database: Path, job: dict[str, Any]) -> list[dict[str, An
     context.add_data_docs_site("batch", data_docs.site(pages))
     source = context.data_sources.add_sql("lake", connection_string=f"{duckdb_dialect.DRIVER}:///{database}")
     definitions = []
-    for table in job["files"]:
+    for table in tables:
         rules = [_expectation(gx, rule) for rule in expectations(table, job["tiers"])]
         suite = context.suites.add(gx.ExpectationSuite(name=table, expectations=rules))
         batch = source.add_table_asset(table, table_name=table).add_batch_definition_whole_table("landed")

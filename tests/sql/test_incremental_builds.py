@@ -113,6 +113,9 @@ def test_building_again_without_news_builds_nothing(lake: Lake, gate: Gate) -> N
     assert marts.read_bytes() == bytes_before
     assert build(lake, LADDER, gate=gate, full=True, now=NOW + MINUTE).why == "it was asked for"
     assert contents(lake.root.parent) == before
+    builds = run_sql(lake.root.parent, "select build, is_full, sessions from meta_builds order by build").to_pylist()
+    sessions = len(before["main.fct_sessions"])
+    assert builds == [{"build": n, "is_full": True, "sessions": sessions} for n in (1, 2)]
 
 
 def test_a_changed_ladder_rebuilds_everything_by_itself(lake: Lake, gate: Gate) -> None:
@@ -127,9 +130,19 @@ def test_a_changed_ladder_rebuilds_everything_by_itself(lake: Lake, gate: Gate) 
     assert tiers(lake.root.parent, shorter, "session").tiers[1].reached_next != holding[0]["n"]
 
     other = Ladder("other", ("a", "b"), (Rule("Voted", {}, (Mark(1, "yes", "x"),)),))
-    assert build(lake, other, gate=gate, now=NOW + 2 * MINUTE).full
+    result = build(lake, other, gate=gate, now=NOW + 2 * MINUTE)
+    sessions = lake.scan("sessions").collect().height
+    assert result.warnings == (f"{sessions} sessions are left out: they were cut by the ladder 'small'",)
+    assert "warning: " in result.summary()
     assert [row.reached for row in tiers(lake.root.parent, other, "session").tiers] == [0, 0]
     assert run_sql(lake.root.parent, "select count(*) n from fct_sessions").to_pylist() == [{"n": 0}]
+
+
+def test_overlapping_sessions_of_one_visitor_are_a_warning(lake: Lake, gate: Gate) -> None:
+    land(lake, [at_day(3, "Page Shown", "a", hour=1), at_day(3, "Page Read", "b", hour=1, minute=20)])
+    land(lake, [at_day(3, "Voted", "c", hour=1, minute=10)], source="file:x", first=10)
+    result = build(lake, LADDER, gate=gate, now=NOW)
+    assert [warning.split(":")[0] for warning in result.warnings] == ["sessions_of_a_visitor_do_not_overlap"]
 
 
 def test_compaction_is_no_news_and_lost_rows_are(lake: Lake, gate: Gate) -> None:
@@ -191,8 +204,8 @@ def fresh_sessions(copies: Sequence[Event], originals: Sequence[Event]) -> pa.Ta
     return rows.filter(pa.array([session not in taken for session in rows["session_id"].to_pylist()]))
 
 
-def at_day(day: int, name: str, event_id: str) -> Event:
-    at = NOW.replace(month=2, day=day)
+def at_day(day: int, name: str, event_id: str, *, hour: int = 12, minute: int = 0) -> Event:
+    at = NOW.replace(month=2, day=day, hour=hour, minute=minute)
     return Event(event_id=event_id, visitor_id="v", occurred_at=at, received_at=at, name=name)
 
 

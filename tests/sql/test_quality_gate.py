@@ -167,6 +167,22 @@ def test_sessions_of_another_ladder_are_not_held_to_this_ones_tiers(lake: Lake, 
     assert verdict(lake, gate, {"events": event_rows(EVENTS), "sessions": sessions}) == {}
 
 
+def test_a_file_that_cannot_be_read_is_held_back(lake: Lake, gate: Gate) -> None:
+    land(lake, EVENTS)
+    build(lake, LADDER, gate=gate, now=NOW)
+    before, known = visitors(lake), set(lake.files("events"))
+    land(lake, events_of("torn"), first=700, now=NOW + MINUTE)
+    (torn,) = set(lake.files("events")) - known
+    Path(torn).write_bytes(Path(torn).read_bytes()[:-20])
+    result = build(lake, LADDER, gate=gate, now=NOW + MINUTE)
+    (held,) = result.held_back
+    assert [(failure.table, failure.expectation) for failure in held.failures] == [("events", "its files can be read")]
+    assert Path(torn).name in result.held_back_message()
+    assert visitors(lake) == before
+    page = (lake.root.parent / "quality" / held.name / "index.html").read_text()
+    assert "cannot be read" in page
+
+
 def test_the_pages_stand_alone(lake: Lake, gate: Gate) -> None:
     land(lake, EVENTS)
     lake.append("rejects", pa.Table.from_pylist([REJECT]), now=NOW)

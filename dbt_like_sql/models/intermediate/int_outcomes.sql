@@ -4,7 +4,7 @@ with
 
 units as (
     select
-        'session' as unit, session_id as unit_id, ladder, started_date as date, tier, cast(null as varchar) as step,
+        'session' as unit, session_id as unit_id, ladder, started_date as date, tier, cast(null as {{ dbt.type_string() }}) as step,
         first_ask_at, first_yes_at, last_yes_at, last_no_at, holds_next_tier
     from {{ ref('int_session_tiers') }}
     union all
@@ -14,7 +14,7 @@ units as (
     from {{ ref('int_session_steps') }}
     union all
     select
-        'visitor', visitor_id, ladder, counted_date, tier, cast(null as varchar),
+        'visitor', visitor_id, ladder, counted_date, tier, cast(null as {{ dbt.type_string() }}),
         first_ask_at, first_yes_at, last_yes_at, last_no_at, holds_next_tier
     from {{ ref('int_visitor_tiers') }}
     union all
