@@ -99,8 +99,8 @@ def test_each_rule_names_the_rows_that_break_it(lake: Lake, gate: Gate) -> None:
         ("events", 0, "a session has at least one event"),
         ("yeses", 700, "yeses counts the marks of role yes in the sequence"),
         ("noes", -1, "noes is a count"),
-        ("session_id", "same", "session_id is unique"),
-        ("session_id", "same", "session_id is unique"),
+        ("session_id", "same", "session_id is unique in its source"),
+        ("session_id", "same", "session_id is unique in its source"),
         ("ended_at", NOW - timedelta(days=900), "a session ends at or after its start"),
         ("started_at", datetime(2100, 1, 1, tzinfo=UTC), "started_at lies from 2000 to 2100"),
         ("highest_tier", 6, "highest_tier is 1 to 5"),
@@ -158,7 +158,7 @@ def test_a_session_that_was_built_before_is_refused(lake: Lake, gate: Gate) -> N
     lake.append("sessions", session_rows(EVENTS).slice(0, 2), now=NOW + MINUTE)
     (held,) = build(lake, LADDER, gate=gate, now=NOW + MINUTE).held_back
     assert [(failure.expectation, failure.rows) for failure in held.failures] == [
-        ("no session has been built before", 2)
+        ("no session of its source has been built before", 2)
     ]
 
 

@@ -4,10 +4,29 @@ landed as (
     select * from {{ source('lake', 'sessions') }}
 ),
 
+landed_again as (
+    select session_id
+    from landed
+    group by session_id
+    having count(*) > 1
+),
+
+firsts as (
+    select session_id, source, landed_date
+    from landed
+    where session_id in (select session_id from landed_again)
+    qualify row_number() over (partition by session_id order by landed_date, source) = 1
+),
+
 final as (
     select *
     from landed
-    where ladder in (select ladder from {{ source('lake', 'ladder_tiers') }})
+    where
+        ladder in (select ladder from {{ source('lake', 'ladder_tiers') }})
+        and (
+            session_id not in (select session_id from landed_again)
+            or (session_id, source, landed_date) in (select (session_id, source, landed_date) from firsts)
+        )
 )
 
 select
