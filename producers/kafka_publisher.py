@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -95,17 +94,24 @@ class KafkaPublisher:
         self._keeper.join(timeout=1)
 
     def _keep(self) -> None:
-        """Look after the session, and put a new one in the place of one in trouble."""
+        """Look after the session, and put a new one in the place of one in trouble, for as long as it takes."""
         while not self._closed.wait(_LOOK_EVERY_S):
-            self._session.check()
-            if self._session.trouble is None:
-                continue
-            _log.warning("connecting anew after %s", self._session.trouble)
-            self._session.shut()
+            try:
+                self._session.check()
+                if self._session.trouble is None:
+                    continue
+                _log.warning("connecting anew after %s", self._session.trouble)
+                self._session.shut()
+            except Exception:  # whatever kafka-python thinks of: without this thread nothing would ever be published
+                _log.exception("the session with Kafka is in a state that nobody expected")
             while not self._closed.is_set():
-                with contextlib.suppress(YesladderError):
-                    session = KafkaSession(self._connection, self._topic, self._settings)
-                    self._session = session
+                try:
+                    self._session = KafkaSession(self._connection, self._topic, self._settings)
                     break
+                except YesladderError:
+                    continue
+                except Exception:
+                    _log.exception("connecting to Kafka failed as nobody expected")
+                    self._closed.wait(1)
             if self._closed.is_set():
                 self._session.shut()

@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import faust
+from faust.exceptions import ConsumerNotStarted
 from faust.serializers import codecs
+from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ladder import metrics
@@ -69,6 +71,10 @@ class WorkerSettings:
 
 class TopicMadeAnew(YesladderError):
     """The topic ends before the offsets that the lake already holds."""
+
+
+class Stalled(YesladderError):
+    """The worker owns partitions and does nothing."""
 
 
 class Gap(YesladderError):
@@ -126,6 +132,7 @@ class Assignments:
     ) -> None:
         self.current: Assignment | None = None
         self.last_checkpoint = now()
+        self.highwater: Callable[[int], int | None] = lambda partition: None
         self._settings = settings
         self._ladder = ladder
         self._lake = lake
@@ -149,7 +156,13 @@ class Assignments:
 
     async def claim(self, partitions: set[int]) -> Assignment:
         topic = self._settings.topic
-        hold = await self._in(self._prepares, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
+        try:
+            hold = await self._in(
+                self._prepares, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake)
+            )
+        except Exception as error:
+            self.fail(error)
+            raise
         log.info("partitions %s from offsets %s", sorted(partitions), hold.reached)
         return Assignment(hold, self._now())
 
@@ -229,11 +242,21 @@ class Assignments:
                 log.info("gave up partitions %s", sorted(owner.hold.reached))
 
     def healthy(self) -> bool:
-        """Whether a checkpoint was looked at lately (an idle worker looks every interval, too)."""
+        """Whether a checkpoint was looked at lately; an idle worker looks every interval, too."""
         return self._now() - self.last_checkpoint < self._settings.stalled_after
 
+    def look(self, *, has_partitions: bool) -> None:
+        """End a worker that has partitions and has stood still for too long; one without is not at fault.
+
+        Faust may stop to seek or fetch without a word (its recovery gives up when a seek takes too long).
+        """
+        if not has_partitions:
+            self.last_checkpoint = self._now()
+        elif not self.healthy():
+            self.fail(Stalled(f"no checkpoint was made for {self._settings.stalled_after}"))
+
     def _idle(self, owner: Assignment, now: datetime) -> dict[int, datetime]:
-        """Partitions that have been silent for long with sessions open, in steps that let a session close."""
+        """Partitions with sessions open that hold nothing more and have been silent for long, in steps that matter."""
         after = self._settings.idle_after
         if after is None:
             return {}
@@ -241,7 +264,9 @@ class Assignments:
         idle: dict[int, datetime] = {}
         for p, last in owner.last_input.items():
             newest = owner.hold.sessioniser.newest(p)
-            silent = now - last >= after and owner.taken[p] == owner.hold.reached[p]
+            end = self.highwater(p)
+            caught_up = end is not None and owner.taken[p] >= end and owner.taken[p] == owner.hold.reached[p]
+            silent = caught_up and now - last >= after
             if silent and newest is not None and now - after - newest >= step:
                 open_since = owner.hold.sessioniser.open_since(p)
                 if open_since is not None:
@@ -341,6 +366,11 @@ def create_app(
                 assignments.fail(error)
             _measure_lag(app, assignments)
 
+    async def watch() -> None:
+        while not app.should_stop:
+            await asyncio.sleep(1)
+            assignments.look(has_partitions=bool(_assigned(app)))
+
     async def give_up(*_: Any, **__: Any) -> None:
         await assignments.revoke()
 
@@ -351,7 +381,9 @@ def create_app(
         except Exception as error:
             assignments.fail(error)
 
+    assignments.highwater = lambda partition: app.consumer.highwater(TP(settings.topic, partition))
     app.task(checkpoints)
+    app.task(watch)
     app.on_partitions_revoked.connect(give_up, weak=False)
     app.on_before_shutdown.connect(last_checkpoint, weak=False)
 
@@ -379,11 +411,19 @@ def run_worker(settings: WorkerSettings, ladder: Ladder, lake: Lake, *, loglevel
     faust.Worker(app, loglevel=loglevel, redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 
+def _assigned(app: Any) -> set[TP]:
+    """The partitions that Kafka has given us; none before the consumer has started."""
+    try:
+        return set(app.consumer.assignment())
+    except ConsumerNotStarted:
+        return set()
+
+
 def _measure_lag(app: Any, assignments: Assignments) -> None:
     owner = assignments.current
     if owner is None:
         return
-    for tp in app.consumer.assignment():
+    for tp in _assigned(app):
         if tp.partition in owner.hold.reached:
             lag = max(0, (app.consumer.highwater(tp) or 0) - owner.hold.reached[tp.partition])
             metrics.LAG_RECORDS.labels(partition=str(tp.partition)).set(lag)

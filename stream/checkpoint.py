@@ -109,7 +109,8 @@ class Hold:
         prepared while the one before is being committed, in another thread.
 
         ``idle_until``: partitions without input, and the event time they may be taken to have reached.  ``finish``:
-        input has ended, close every session.  None where nothing changed.  Raises ``TooManyRejects``.
+        input has ended, close every session.  Neither touches a partition of which a crash left events in the lake that
+        are still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
         self._brake.press(decoded.events, decoded.rejects)
@@ -119,10 +120,13 @@ class Hold:
         self.reached.update({p: own[-1] + 1 for p, own in offsets.items()})
         before = {p: self.sessioniser.newest(p) for p in self.reached}
         intake = self.sessioniser.add(decoded.events)
-        for p, until in (idle_until or {}).items():
-            self.sessioniser.advance(p, until)
+        # Events that a crash left landed beyond our offset are not late, and must not become so before we reach them.
+        ours = [p for p in self.reached if self.reached[p] >= self._claim.next_offset_of("events", p)]
+        for p in ours:
+            if idle_until is not None and p in idle_until:
+                self.sessioniser.advance(p, idle_until[p])
         if finish:
-            self.sessioniser.finish()
+            self.sessioniser.finish(ours)
         sessions = self.sessioniser.take_closed()
         newest = {p: self.sessioniser.newest(p) for p in self.reached}
         closed = set(sessions["partition"].unique().to_pylist())

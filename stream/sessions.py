@@ -244,10 +244,6 @@ class Sessioniser:
         self._partitions[partition] = _Partition(OpenIds(self._cuts.gap, snapshot.events), newest)
         self._hold(snapshot.events.select(HELD))
 
-    def drop(self, partition: int) -> None:
-        """Forget a partition that now belongs to someone else."""
-        self._partitions.pop(partition, None)
-
     def _state(self, partition: int) -> _Partition:
         state = self._partitions.get(partition)
         if state is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import socket
 import time
@@ -107,7 +108,7 @@ def _make_room(folder: Path) -> None:
 
 def _input(dataset: str, events: int | None, folder: Path) -> Input:
     if dataset == "simulated":
-        total = events or SIMULATED_EVENTS
+        total = SIMULATED_EVENTS if events is None else events
         name, messages, attribution = LADDER, simulated_messages(total), None
     else:
         given = datasets.load(dataset)
@@ -215,8 +216,11 @@ def _tell(
             f"{result['rejected']:,} refused, {health.late:,} late; {facts.sessions:,} sessions of {facts.visitors:,} "
             f"visitors; {seconds['total']:.1f} s"
         )
-        console.print(f"the page:  {page}")
-        console.print(f'ask more:  yesladder sql --warehouse {folder} "select * from fct_step_dropoff"')
+        for line in (
+            f"the page:  {page}",
+            f'ask more:  yesladder sql --warehouse {shlex.quote(str(folder))} "select * from fct_step_dropoff"',
+        ):
+            console.print(line, markup=False, soft_wrap=True)
         if given.attribution is not None:
             console.print(f"\n{given.attribution}", style="dim", highlight=False)
     return result
