@@ -1,11 +1,9 @@
 """The collector against the same server that accepts and discards the same bodies.
 
-    python benchmarks/collector.py [--seconds 3] [--rounds 3] [--connections 64]
-
-Both run in one process each, with the same uvicorn settings; the collector publishes with the real Kafka publisher to
-the embedded broker and answers when that has acknowledged.  Load comes from this process, over keep-alive connections
-that send the next body when the last was answered.  The two take turns; the median of the rounds is printed, for bodies
-of 1, 10 and 100 events.  ``ratio`` is collector / discarding.
+Each contender is one process with the same uvicorn settings.  The collector publishes with the real Kafka publisher to
+the embedded broker and answers when that has acknowledged.  A third one reads the events as the collector does and
+forgets them: it shows where the time goes.  Load comes from this process, over keep-alive connections that send the
+next body when the last was answered, in bodies of 1, 10 and 100 events; the contenders take turns.
 """
 
 from __future__ import annotations
@@ -14,27 +12,34 @@ import argparse
 import asyncio
 import json
 import random
-import resource
-import statistics
 import subprocess
 import sys
 import time
 from base64 import b64encode
 from collections.abc import MutableMapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from statistics import median
 from typing import Any, cast
 from urllib.parse import urlsplit
 
 import uvloop
+from measured import Result, machine, write_result
 
+from ladder.connection import KafkaConnection
 from producers.collector import create_app
+from producers.dialects import from_segment, open_batch
 from producers.embedded import EmbeddedBroker
-from producers.http_head import ASGIApp, Receive, Scope, Send
+from producers.http_head import Receive, Scope, Send
 from producers.kafka_publisher import KafkaPublisher
 from producers.serving import serve
 from producers.topics import ensure_topic
 
+HOST = "127.0.0.1"
 TOPIC = "events"
 PARTITIONS = 4
+SIZES = (1, 10, 100)
+ROLES = ("discarding", "reading", "collector")
 AGENTS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_%d like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
@@ -74,11 +79,29 @@ def event(draw: random.Random, page: str, agent: str, visitor: str) -> dict[str,
     }
 
 
+async def read(scope: Scope, receive: Receive, send: Send) -> None:
+    """Make events of the body, as the collector does, and answer 200."""
+    message: MutableMapping[str, Any] = await receive()
+    body: bytes = message["body"]
+    while message["more_body"]:
+        message = await receive()
+        body += message["body"]
+    envelope = open_batch(body)
+    now = datetime.now(UTC)
+    for text in envelope.messages:
+        from_segment(text, received_at=now, sent_at=envelope.sent_at)
+    await answer_200(send)
+
+
 async def discard(scope: Scope, receive: Receive, send: Send) -> None:
     """Read the whole body, answer 200."""
     message: MutableMapping[str, Any] = await receive()
     while message.get("more_body", False):
         message = await receive()
+    await answer_200(send)
+
+
+async def answer_200(send: Send) -> None:
     answer = b'{"success":true}'
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -163,76 +186,80 @@ class Load:
 
 
 class Server:
-    """This script again, in a process of its own, as one of the two servers."""
+    """This script again, in a process of its own, as one of the contenders."""
 
-    def __init__(self, *arguments: str) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, stderr=None
-        )
+    def __init__(self, role: str, brokers: str) -> None:
+        command = [sys.executable, __file__, "--role", role, "--brokers", brokers]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         if self._process.stdout is None:
             raise RuntimeError("no stdout")
         self.url = self._process.stdout.readline().strip()
+        if not self.url:
+            raise RuntimeError(f"{role} did not start")
 
-    def stop(self) -> str:
+    def stop(self) -> None:
         self._process.terminate()
-        out, _ = self._process.communicate(timeout=30)
-        return out.strip()
+        self._process.communicate(timeout=30)
 
 
-def serve_role(role: str, brokers: str) -> None:
+def play(role: str, brokers: str) -> None:
     def say(url: str) -> None:
         print(url, flush=True)
 
-    app: ASGIApp
-    if role == "discard":
-        serve(discard, "127.0.0.1", 0, on_ready=say)
-    else:
-        from ladder.connection import KafkaConnection
-
+    if role == "collector":
         publisher = KafkaPublisher(KafkaConnection(brokers), TOPIC)
-        app = create_app(publisher, write_keys=frozenset({"KEY"}), is_ready=lambda: True)
-        serve(app, "127.0.0.1", 0, on_ready=say)
+        serve(create_app(publisher, write_keys=frozenset({"KEY"}), is_ready=lambda: True), HOST, 0, on_ready=say)
         publisher.close(10)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    print(f"{role}: {used.ru_utime + used.ru_stime:.1f} s of CPU, {used.ru_maxrss / 1024:.0f} MB", flush=True)
+    else:
+        serve(discard if role == "discarding" else read, HOST, 0, on_ready=say)
+
+
+def measure(seconds: float, rounds: int, connections: int) -> dict[tuple[str, int], list[float]]:
+    """Events per second of each contender and size."""
+    rates: dict[tuple[str, int], list[float]] = {}
+    texts = {size: bodies(size) for size in SIZES}
+    with EmbeddedBroker() as broker, ExitStack() as stack:
+        ensure_topic(broker.connection, TOPIC, PARTITIONS, 1)
+        servers = {role: Server(role, broker.brokers) for role in ROLES}
+        for server in servers.values():
+            stack.callback(server.stop)
+        for _ in range(rounds):
+            for size in SIZES:
+                for role, server in servers.items():
+                    load = Load(server.url, texts[size], seconds, connections)
+                    rates.setdefault((role, size), []).append(uvloop.run(load.run()) * size)
+    return rates
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--role", choices=["discard", "collect"], help=argparse.SUPPRESS)
+    parser.add_argument("--connections", type=int, default=256)
+    parser.add_argument("--role", choices=ROLES, help=argparse.SUPPRESS)
     parser.add_argument("--brokers", default="", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.role:
-        serve_role(options.role, options.brokers)
+        play(options.role, options.brokers)
         return
-    sizes = (1, 10, 100)
-    texts = {size: bodies(size) for size in sizes}
-    with EmbeddedBroker() as broker:
-        ensure_topic(broker.connection, TOPIC, PARTITIONS, 1)
-        servers = {
-            "discard": Server("--role", "discard"),
-            "collect": Server("--role", "collect", "--brokers", broker.brokers),
-        }
-        try:
-            rates: dict[tuple[str, int], list[float]] = {}
-            for _ in range(options.rounds):
-                for size in sizes:
-                    for name, server in servers.items():
-                        load = Load(server.url, texts[size], options.seconds, options.connections)
-                        rates.setdefault((name, size), []).append(uvloop.run(load.run()) * size)
-        finally:
-            used = [server.stop() for server in servers.values()]
-    print(f"{'events a body':>14} {'bytes a body':>13} {'discarding ev/s':>16} {'collector ev/s':>15} {'ratio':>6}")
-    for size in sizes:
-        discarding, collecting = (statistics.median(rates[name, size]) for name in ("discard", "collect"))
-        print(
-            f"{size:>14} {len(texts[size][0]):>13,} {discarding:>16,.0f} {collecting:>15,.0f}"
-            f" {collecting / discarding:>6.2f}"
-        )
-    print("\n".join(used))
+    rates = measure(options.seconds, options.rounds, options.connections)
+    middle = {contender: median(measured) for contender, measured in rates.items()}
+    ratios = {
+        f"collector / discarding, {size} a body (target 0.5)": middle["collector", size] / middle["discarding", size]
+        for size in SIZES
+    }
+    ratios |= {
+        f"collector / reading, {size} a body": middle["collector", size] / middle["reading", size] for size in SIZES
+    }
+    write_result(
+        Result(
+            title="collector",
+            conditions=f"{options.connections} connections, 685 bytes an event, embedded broker on the same cores",
+            rates={f"{role}, {size} a body": measured for (role, size), measured in rates.items()},
+            ratios=ratios,
+        ),
+        machine(),
+    )
 
 
 if __name__ == "__main__":
