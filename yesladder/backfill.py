@@ -52,12 +52,14 @@ def backfill(
     now: datetime,
     columns: ColumnMap | None = None,
     progress: Callable[[int], None] = lambda _: None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Backfilled:
     """Read files into the lake: events, dead letters and sessions, all visible once this returns.
 
     Sessions are cut over all files of the call, whatever the order of their events; sessions that other sources gave
     the same visitors are left as they are.  An event whose id the lake holds already is a duplicate.
-    ``columns`` says which columns of csv and parquet files are what.  ``progress`` hears of bytes read.
+    ``columns`` says which columns of csv and parquet files are what.  ``progress`` hears of bytes read, ``say`` how
+    the times of such a file were understood.
     Raises ``YesladderError`` for a file that cannot be read to its end; nothing has landed then.
     """
     source = f"file:{_digest(paths, columns)}"
@@ -65,7 +67,7 @@ def backfill(
     frames: list[pl.DataFrame] = []
     rejects: list[Reject] = []
     read = 0
-    for batch in read_batches(paths, columns, now):
+    for batch in read_batches(paths, columns, now, say=say):
         frames.append(frame_of(batch.events, 0, range(read, read + len(batch.events))))
         rejects.extend(batch.rejects)
         read += len(batch.events) + len(batch.rejects)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
@@ -26,19 +27,31 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> None:
-    """Run the command line; leaves with 0, 1 (it failed) or 2 (wrong usage or configuration)."""
+    """Run the command line; leaves with 0, 1 (it failed), 2 (wrong usage or configuration) or 130 (Ctrl-C)."""
     try:
         code = cli.main(prog_name="yesladder", standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = "yesladder" if error.ctx is None else error.ctx.command_path
+        _leave(f"{error.format_message().rstrip('.')}; see `{command} --help`", error.exit_code)
     except click.Abort:
         click.echo("stopped", err=True)
         sys.exit(130)
     except YesladderError as error:
-        click.echo(f"yesladder: {error}", err=True)
-        sys.exit(error.exit_code)
+        _leave(str(error), error.exit_code)
+    except BrokenPipeError:  # who reads our output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # a folder that cannot be written, a full disk: the machine's, and it says which
+        _leave(str(error), 1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave(message: str, code: int) -> NoReturn:
+    click.echo(f"yesladder: {message}", err=True)
+    sys.exit(code)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -128,12 +141,13 @@ def collect(**options: Any) -> None:
     from producers.collector import create_app
     from producers.serving import serve
     from producers.topics import is_reachable
+    from yesladder.processes import COLLECTING_AT
 
     settings = read_settings(**options)
     connection = settings.connection()
     with _publisher(settings) as publisher:
         app = create_app(publisher, write_keys=settings.known_keys(), is_ready=lambda: is_reachable(connection))
-        serve(app, settings.host, settings.port, on_ready=lambda url: click.echo(f"collecting at {url}"))
+        serve(app, settings.host, settings.port, on_ready=lambda url: click.echo(f"{COLLECTING_AT}{url}"))
 
 
 @cli.command()
@@ -142,7 +156,13 @@ def collect(**options: Any) -> None:
     "session_timeout", "max_reject_share", "max_reject_run", "worker_host", "worker_port",
 )  # fmt: skip
 @click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
-@click.option("--log-level", type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]), default="WARN", show_default=True)
+@click.option(
+    "--log-level",
+    type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]),
+    default="WARN",
+    show_default=True,
+    help="How much it tells of itself.",
+)
 def worker(drain: bool, log_level: str, **options: Any) -> None:
     """Turn events on Kafka into sessions in the lake, each exactly once.  Run as many as there are partitions.
 
@@ -197,18 +217,17 @@ def backfill(files: tuple[Path, ...], mapping: str | None, as_json: bool, **opti
     from yesladder.backfill import backfill as run
 
     settings = read_settings(**options)
+    ladder, columns = settings.load_ladder(), _columns(mapping)
+    notes: list[str] = []
     with progress_bar("reading", sum(path.stat().st_size for path in files), quiet=as_json) as advance:
         done = run(
-            files,
-            _lake(settings),
-            settings.load_ladder(),
-            now=datetime.now(UTC),
-            columns=_columns(mapping),
-            progress=advance,
+            files, _lake(settings), ladder, now=datetime.now(UTC), columns=columns, progress=advance, say=notes.append
         )
     if as_json:
         _print_json(done.to_dict())
     else:
+        for note in notes:
+            click.echo(note, err=True)
         click.echo(
             f"read {done.read:,} events: {done.landed:,} landed "
             f"({done.visitors:,} visitors, {done.sessions:,} sessions), "
@@ -233,12 +252,15 @@ def replay(files: tuple[Path, ...], mapping: str | None, speed: str | None, as_j
 
     settings = read_settings(**options)
     total = sum(path.stat().st_size for path in files)
-    pace = None if speed is None else parse_speed(speed)
+    pace, columns = None if speed is None else parse_speed(speed), _columns(mapping)
+    notes: list[str] = []
     with _publisher(settings) as publisher, progress_bar("replaying", total, quiet=as_json) as advance:
-        done = run(files, publisher, columns=_columns(mapping), speed=pace, progress=advance)
+        done = run(files, publisher, columns=columns, speed=pace, progress=advance, say=notes.append)
     if as_json:
         _print_json({"read": done.read, "published": done.published, "rejected": done.rejected})
     else:
+        for note in notes:
+            click.echo(note, err=True)
         click.echo(
             f"read {done.read:,} events: {done.published:,} published, {done.rejected:,} refused (as dead letters)"
         )
@@ -246,12 +268,16 @@ def replay(files: tuple[Path, ...], mapping: str | None, speed: str | None, as_j
 
 @cli.command()
 @settings_options("ladder", *_CONNECTION)
-@click.option("--visitors", type=click.IntRange(min=1), default=2000, show_default=True)
+@click.option("--visitors", type=click.IntRange(min=1), default=2000, show_default=True, help="How many there are.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option("--start", type=click.DateTime(), default="2026-01-05", show_default=True, help="When it begins, UTC.")
 @click.option("--duration", default="14d", show_default=True, help="How long it goes on.")
 @click.option("--yes-rates", help="The yes-rate of each tier, such as 0.7,0.5,0.4,0.3,0.2.")
-@click.option("--spike", multiple=True, help="at=TIME,for=1h,factor=0.2[,step=STEP][,segment=search|ads|newsletter]")
+@click.option(
+    "--spike",
+    multiple=True,
+    help="A drop-off spike: at=TIME,for=1h,factor=0.2[,step=STEP][,segment=search|ads|newsletter]",
+)
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="A file (.ndjson or .ndjson.gz), not Kafka."
 )
@@ -333,7 +359,13 @@ def build(full: bool, accept: bool, as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @settings_options("warehouse", "ladder")
-@click.option("--unit", type=click.Choice(["session", "visitor"]), default="session", show_default=True)
+@click.option(
+    "--unit",
+    type=click.Choice(["session", "visitor"]),
+    default="session",
+    show_default=True,
+    help="What is counted: each sitting, or each person over all time.",
+)
 @_json_option
 def tiers(unit: str, as_json: bool, **options: Any) -> None:
     """Where people drop off, tier by tier.

@@ -12,7 +12,6 @@ from itertools import islice
 from ladder.errors import UsageError
 from ladder.tiers import Ladder, parse_ladder
 
-
 ATTRIBUTION = "ATTRIBUTION.md"
 """Whose the data is, beside the data itself and in the warehouse of a demo with it."""
 

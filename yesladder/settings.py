@@ -30,7 +30,8 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 class Settings(BaseSettings):
     """Where things are and how they run."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+    # Empty variables are what docker compose and CI make of variables that are not set.
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
     warehouse: Path = Field(Path("warehouse-data"), description="folder of the lake, the marts and the reports")
     ladder: Path | None = Field(
@@ -113,6 +114,5 @@ def read_settings(**options: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise UsageError(
-            f"{name} (option --{name.replace('_', '-')} or {PREFIX}{name.upper()}): {first['msg']}"
-        ) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"{name} (option --{name.replace('_', '-')} or {PREFIX}{name.upper()}): {reason}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
+import threading
 import time
 import uuid
 from contextlib import ExitStack
@@ -12,10 +12,12 @@ from types import FrameType
 
 from rich.console import Console
 
+from ladder.durations import format_duration
+from ladder.errors import UsageError, YesladderError
 from producers.embedded import EmbeddedBroker
 from warehouse.lake import Lake
-from yesladder.landing import wait_until_landed
-from yesladder.processes import Part
+from yesladder.landing import wait_for, wait_until_landed
+from yesladder.processes import COLLECTING_AT, Part
 from yesladder.settings import Settings
 
 
@@ -23,15 +25,20 @@ def run_up(settings: Settings, kafka_port: int) -> None:
     """Start the parts, keep them running, build the marts now and then; SIGINT or SIGTERM ends all of it in order.
 
     The collector goes first, so that nothing new comes in; then the worker commits what is under way; then the broker.
+    A second Ctrl-C ends it without waiting for what is under way.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, soft_wrap=True, markup=False)
+    stopping = _stop_on_signals()
     settings.load_ladder()  # a wrong ladder is told here, before anything runs
     logs = settings.warehouse / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         topic, embedded = settings.topic, settings.brokers is None
         if settings.brokers is None:
-            broker = stack.enter_context(EmbeddedBroker(kafka_port))
+            try:
+                broker = stack.enter_context(EmbeddedBroker(kafka_port))
+            except YesladderError as error:
+                raise UsageError(f"{error}; take another with --kafka-port, or give --brokers") from None
             brokers = broker.brokers
             # The embedded broker forgets when it stops, the lake does not: each of its lives has a topic of its own.
             topic = f"{topic}-{datetime.now(UTC):%Y%m%d}-{uuid.uuid4().hex[:8]}"
@@ -55,29 +62,49 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         collector = Part("collector", ["collect", *common, *listen, *keys], logs / "collector.log")
         stack.callback(collector.stop)
 
-        console.print(
-            f"collector  http://{settings.host}:{settings.port}   (docs/collector.md: pointing clients at it)"
-        )
+        wait_for(lambda: stopping.is_set() or _is_up(collector))
+        if stopping.is_set():
+            return
+        url = collector.words().rpartition(COLLECTING_AT)[2].strip()
+        console.print(f"collector  {url}   (docs/collector.md: pointing clients at it)")
         console.print(f"Kafka      {brokers}, topic {topic}" + ("   (in memory: for trying out)" if embedded else ""))
-        console.print(f"worker     http://{settings.worker_host}:{settings.worker_port}/health and /metrics")
-        console.print(f"warehouse  {settings.warehouse}   built every {settings.build_every}; logs in {logs}")
+        if settings.worker_port != 0:
+            console.print(f"worker     http://{settings.worker_host}:{settings.worker_port}/health and /metrics")
+        every = format_duration(settings.build_every)
+        console.print(f"warehouse  {settings.warehouse}   built every {every}; logs in {logs}")
         console.print("Ctrl-C stops all of it.")
-        _keep_running([worker, collector], ["build", *where], settings, console)
+        _keep_running([worker, collector], ["build", *where], settings, console, stopping)
         console.print("stopping: collector, worker" + (", broker" if embedded else ""))
 
 
-def _keep_running(parts: list[Part], build: list[str], settings: Settings, console: Console) -> None:
-    stopping = False
+def _is_up(collector: Part) -> bool:
+    if not collector.running:
+        raise YesladderError(f"the collector did not start: {collector.last_words()}")
+    return COLLECTING_AT in collector.words()
+
+
+def _stop_on_signals() -> threading.Event:
+    """Set by the first SIGINT, SIGTERM or SIGHUP; the next one ends the process as it would have."""
+    stopping = threading.Event()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        nonlocal stopping
-        stopping = True
+        stopping.set()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in numbers:
         signal.signal(number, stop)
+    return stopping
+
+
+def _keep_running(
+    parts: list[Part], build: list[str], settings: Settings, console: Console, stopping: threading.Event
+) -> None:
     next_build = time.monotonic() + settings.build_every.total_seconds()
     building: Part | None = None
-    while not stopping:
+    while not stopping.wait(0.2):
         for part in parts:
             if part.check():
                 console.print(f"the {part.name} died and was started again: {part.last_words()}")
@@ -88,7 +115,5 @@ def _keep_running(parts: list[Part], build: list[str], settings: Settings, conso
             words = "marts are up to date" if code == 0 else f"the build failed: {building.last_words()}"
             console.print(f"{datetime.now(UTC):%H:%M} UTC  {words}")
             building, next_build = None, time.monotonic() + settings.build_every.total_seconds()
-        time.sleep(0.2)
     if building is not None:
         building.stop()
-    sys.stderr.flush()

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ladder.errors import UsageError
+from ladder.tiers import builtin_ladder
+from yesladder.settings import PREFIX, Settings, read_settings
+
+LADDER = 'name = "{name}"\ntiers = ["a", "b"]\n[[on]]\nevent = "E"\nis = [{{ tier = "a", role = "yes" }}]\n'
+
+
+@pytest.fixture(autouse=True)
+def plain_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty folder and none of the machine's own settings."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_option_goes_before_the_environment_and_that_before_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings().port == 8080
+    monkeypatch.setenv("YESLADDER_PORT", "9000")
+    assert read_settings().port == 9000
+    assert read_settings(port=None).port == 9000
+    assert read_settings(port="0").port == 0
+
+
+def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "warehouse": ("/data", Path("/data")),
+        "ladder": ("x.toml", Path("x.toml")),
+        "brokers": ("a:1,b:2", "a:1,b:2"),
+        "topic": ("clicks", "clicks"),
+        "partitions": ("12", 12),
+        "replication": ("3", 3),
+        "security_protocol": ("SASL_SSL", "SASL_SSL"),
+        "sasl_mechanism": ("SCRAM-SHA-512", "SCRAM-SHA-512"),
+        "username": ("me", "me"),
+        "ca_file": ("ca.pem", "ca.pem"),
+        "certificate_file": ("c.pem", "c.pem"),
+        "key_file": ("k.pem", "k.pem"),
+        "host": ("::", "::"),
+        "port": ("1", 1),
+        "write_keys": ("a,b", "a,b"),
+        "group": ("g", "g"),
+        "checkpoint_interval": ("1m30s", timedelta(seconds=90)),
+        "checkpoint_events": ("7", 7),
+        "idle_after": ("0s", timedelta()),
+        "session_timeout": ("500ms", timedelta(milliseconds=500)),
+        "max_reject_share": ("0", 0.0),
+        "max_reject_run": ("1", 1),
+        "worker_host": ("0.0.0.0", "0.0.0.0"),
+        "worker_port": ("0", 0),
+        "build_every": ("1d", timedelta(days=1)),
+    }
+    assert {*given, "password"} == set(Settings.model_fields)
+    for name, (text, _) in given.items():
+        monkeypatch.setenv(PREFIX + name.upper(), text)
+    monkeypatch.setenv("YESLADDER_PASSWORD", "secret")
+    settings = read_settings()
+    assert {name: getattr(settings, name) for name in given} == {name: value for name, (_, value) in given.items()}
+    assert settings.connection().password == "secret"
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.setenv(PREFIX + name.upper(), "")
+    emptied = read_settings()
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper())
+    assert emptied == read_settings()
+    assert emptied.known_keys() is None
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "reason"),
+    [
+        ("port", "eighty", "valid integer"),
+        ("port", "65536", "less than or equal to 65535"),
+        ("partitions", "0", "greater than or equal to 1"),
+        ("max_reject_share", "1.5", "less than or equal to 1"),
+        ("checkpoint_interval", "5", "'5' is no duration; write for example 90s, 30m, 2h, 1h30m or 14d"),
+        ("build_every", "soon", "'soon' is no duration"),
+        ("security_protocol", "TLS", "'PLAINTEXT', 'SSL'"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_naming_option_and_variable(
+    name: str, wrong: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    option, variable = "--" + name.replace("_", "-"), PREFIX + name.upper()
+    with pytest.raises(UsageError) as by_option:
+        read_settings(**{name: wrong})
+    monkeypatch.setenv(variable, wrong)
+    with pytest.raises(UsageError) as by_variable:
+        read_settings()
+    for caught in (by_option, by_variable):
+        said = str(caught.value)
+        assert said.startswith(f"{name} (option {option} or {variable}): ")
+        assert reason in said
+        assert "\n" not in said
+        assert "Value error" not in said
+
+
+def test_settings_are_frozen_and_do_not_show_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YESLADDER_PASSWORD", "secret")
+    settings = read_settings()
+    assert "secret" not in repr(settings) + str(settings)
+    with pytest.raises(ValidationError):
+        settings.port = 1
+
+
+def test_write_keys_are_separated_by_commas_and_none_take_every_key() -> None:
+    assert read_settings().known_keys() is None
+    assert read_settings(write_keys=" a, b,,").known_keys() == frozenset({"a", "b"})
+    assert read_settings(write_keys=",").known_keys() == frozenset()
+
+
+def test_without_brokers_a_connection_says_how_to_give_them() -> None:
+    with pytest.raises(UsageError, match="use --brokers HOST:PORT or YESLADDER_BROKERS, or `yesladder up`"):
+        read_settings().connection()
+    assert read_settings().connection("x:1").addresses == ["x:1"]
+    assert read_settings(brokers="y:2").connection().addresses == ["y:2"]
+
+
+def test_parts_of_a_connection_that_do_not_belong_together_are_refused() -> None:
+    with pytest.raises(UsageError, match="SASL_SSL needs a SASL mechanism"):
+        read_settings(brokers="x:1", security_protocol="SASL_SSL").connection()
+    with pytest.raises(UsageError, match="certificate files need SSL"):
+        read_settings(brokers="x:1", ca_file="ca.pem").connection()
+
+
+def test_the_ladder_is_the_named_file_else_the_one_here_else_the_built_in_one(plain_machine: Path) -> None:
+    assert read_settings().load_ladder() == builtin_ladder()
+    (plain_machine / "ladder.toml").write_text(LADDER.format(name="here"), encoding="utf-8")
+    (plain_machine / "other.toml").write_text(LADDER.format(name="other"), encoding="utf-8")
+    assert read_settings().load_ladder().name == "here"
+    assert read_settings(ladder="other.toml").load_ladder().name == "other"
+
+
+def test_a_named_ladder_that_is_missing_is_an_error_and_no_fallback() -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.toml: there is no such ladder file"):
+        read_settings(ladder="nowhere.toml").load_ladder()
