@@ -105,7 +105,9 @@ def _sessions(tiers: int) -> list[Expectation]:
             "session_id is unique in its source", "ExpectColumnValuesToBeUnique", {"column": "session_of_source"}
         ),
         Expectation(
-            "no session of its source has been built before", "ExpectColumnValuesToBeInSet", _is_true("is_built_already", False)
+            "no session of its source has been built before",
+            "ExpectColumnValuesToBeInSet",
+            _is_true("is_built_already", False),
         ),
         _length("visitor_id"),
         _length("user_id"),
