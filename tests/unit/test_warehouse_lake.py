@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -103,19 +104,12 @@ def test_opening_an_existing_lake_changes_nothing(lake: Lake) -> None:
     assert Lake(lake.root).versions() == versions == {"events": 1, "rejects": 0, "checkpoints": 0, "sessions": 1}
 
 
-def make(root: Path) -> None:
-    Lake(root)
-
-
 def test_workers_may_make_the_lake_at_the_same_moment(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    make = "import sys; from pathlib import Path; from warehouse.lake import Lake; Lake(Path(sys.argv[1]))"
     for attempt in range(3):
-        makers = [context.Process(target=make, args=(tmp_path / str(attempt),)) for _ in range(4)]
-        for maker in makers:
-            maker.start()
-        for maker in makers:
-            maker.join(60)
-        assert [maker.exitcode for maker in makers] == [0] * 4
+        command = [sys.executable, "-P", "-c", make, str(tmp_path / str(attempt))]
+        makers = [subprocess.Popen(command) for _ in range(4)]
+        assert [maker.wait(60) for maker in makers] == [0] * 4
         Lake(tmp_path / str(attempt)).claim(SOURCE, [0]).commit(rows(), {0: at(1)}, NOON)
 
 
