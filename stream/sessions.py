@@ -181,8 +181,8 @@ class Sessioniser:
 
     def finish(self, partitions: Iterable[int] | None = None) -> None:
         """Say that input has ended: the watermark passes every open session; what still comes for then is late."""
-        for number in list(self._partitions) if partitions is None else partitions:
-            state = self._partitions[number]
+        for number in list(self._partitions if partitions is None else partitions):
+            state = self._state(number)
             last = state.latest()
             if last is not None:
                 state.newest = max(state.newest, last + self._lateness + self._cuts.gap + self._slot + 1)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,72 +9,12 @@ import polars as pl
 from hypothesis import given, settings, strategies as st
 
 from ladder.events import Event
-from ladder.tiers import Ladder, Mark, Rule
 from stream.sessions import Intake, Sessioniser
-from tests.suites.session_oracle import EPOCH, MICROSECOND, Arrival, by_id, fates, sessions_of
+from tests.suites.event_strategies import LADDER, LATENESS, PARTITIONS, START, arriving, events, instants, partitions
+from tests.suites.session_oracle import MICROSECOND, Arrival, by_id, fates, sessions_of
 
 unhurried = settings(deadline=None, max_examples=100)
 SOURCE = "kafka:events"
-GAP, LATENESS, LONGEST, MOST = 80, 200, 400, 6
-LADDER = Ladder(
-    name="tiny",
-    tiers=("spark", "micro", "mini"),
-    rules=(
-        Rule("view", {}, (Mark(1, "ask", "view"),)),
-        Rule("click", {}, (Mark(1, "yes", "click"), Mark(2, "ask", "form"))),
-        Rule("buy", {"plan": "pro"}, (Mark(3, "yes", "pro"),)),
-        Rule("buy", {}, (Mark(2, "yes", "buy"), Mark(3, "ask", "upgrade"))),
-        Rule("leave", {}, (Mark(2, "no", "leave"), Mark(1, "regret", "leave"))),
-    ),
-    session_gap=GAP * MICROSECOND,
-    lateness=LATENESS * MICROSECOND,
-    max_session_length=LONGEST * MICROSECOND,
-    max_session_events=MOST,
-)
-START = EPOCH + timedelta(days=20_000)
-
-instants = st.one_of(
-    st.integers(0, 1500),
-    st.sampled_from(
-        [start + step for start in (0, 7, 500) for step in (0, GAP - 1, GAP, GAP + 1, LONGEST, LONGEST + 1)]
-    ),
-)
-texts = st.sampled_from([None, "a", "b"])
-
-
-@st.composite
-def events(draw: st.DrawFn, min_size: int = 0, max_size: int = 30) -> list[Event]:
-    """Distinct events of a few visitors, with many ties."""
-    size = draw(st.integers(min_size, max_size))
-    made = []
-    for number in range(size):
-        at = START + draw(instants) * MICROSECOND
-        made.append(
-            Event(
-                event_id=f"e{number}",
-                visitor_id=draw(st.sampled_from(["ann", "bob", "c", "ann@9"])),
-                occurred_at=at,
-                received_at=START + timedelta(seconds=1) + draw(st.integers(0, 3)) * MICROSECOND,
-                name=draw(st.sampled_from(["view", "click", "buy", "leave", "other"])),
-                user_id=draw(texts),
-                properties=draw(st.sampled_from(["{}", '{"plan":"pro"}', '{"plan":"free"}'])),
-                page_url=draw(texts),
-                referrer=draw(texts),
-                utm_source=draw(texts),
-                utm_medium=draw(texts),
-                utm_campaign=draw(texts),
-                device_class=draw(texts),
-            )
-        )
-    return made
-
-
-partitions = st.fixed_dictionaries({visitor: st.integers(0, 2) for visitor in ("ann", "bob", "c", "ann@9")})
-
-
-def arriving(events: Sequence[Event], partition_of: dict[str, int]) -> list[Arrival]:
-    """Events in records whose own time is that of their collection."""
-    return [Arrival(event, partition_of[event.visitor_id], event.received_at) for event in events]
 
 
 @st.composite
@@ -116,7 +55,7 @@ def travelled(journey: list[tuple[list[Arrival], bool, bool]]) -> tuple[list[dic
             rows += sessioniser.take_closed().to_pylist()
         if move:
             moved = Sessioniser(LADDER, SOURCE)
-            for partition in range(3):
+            for partition in range(PARTITIONS):
                 if sessioniser.newest(partition) is not None:
                     moved.restore(partition, sessioniser.snapshot(partition))
             sessioniser = moved

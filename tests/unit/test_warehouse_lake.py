@@ -256,7 +256,7 @@ def test_open_events_are_those_landed_and_not_late_and_in_no_session(lake: Lake)
     landed = pa.concat_tables(
         [
             events(("closed", 0, 0), ("open", 50, 1), ("open too", 60, 2)),
-            events(("late", -500, 3), late=True),
+            events(("late", 55, 3), late=True),
             events(("other partition", 50, 0), partition=1),
         ]
     )
