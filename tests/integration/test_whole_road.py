@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
 import pyarrow as pa
@@ -23,8 +24,10 @@ from polars.testing import assert_frame_equal
 from ladder.tables import TABLES
 from ladder.tiers import Ladder, load_ladder
 from producers.columns import ColumnMap
+from producers.embedded import EmbeddedBroker
+from producers.topics import end_offsets
 from tests.integration.conftest import Demo
-from tests.suites.command_line import run, run_json
+from tests.suites.command_line import Service, run, run_json
 from tests.suites.raw_file_oracle import tier_table
 from warehouse.build import build
 from warehouse.lake import Claim, Lake
@@ -419,6 +422,29 @@ def _write_rows(file: Path, rows: list[tuple[Any, ...]]) -> None:
     with gzip.open(file, "wt", newline="") if file.suffix == ".gz" else file.open("w", newline="") as text:
         writer = csv.writer(text, delimiter="\t" if file.suffix == ".tsv" else ",")
         writer.writerows([names, *rows])
+
+
+def test_the_same_file_replayed_onto_kafka_gives_the_same_sessions(
+    lines: list[bytes], once: Lake, embedded_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    """But for the two that come again weeks later: so late the stream lets them in, flagged; the SQL drops them."""
+    file, topic = written(tmp_path, "all.ndjson", lines), f"events-{uuid4().hex}"
+    kafka = ["--brokers", embedded_broker.brokers, "--topic", topic, "--partitions", "1"]
+    done = run_json("replay", file, *kafka, cwd=tmp_path)
+    assert done == {"read": 866, "published": 864, "rejected": 2}
+    work = ["worker", *kafka, "--warehouse", tmp_path / "w", "--ladder", ladder_file(OTTO), "--worker-port", 0]
+    work += ["--drain", "--idle-after", "0s", "--session-timeout", "2s"]
+    lake = Lake(tmp_path / "w" / "lake")
+    with Service(*work, cwd=tmp_path, log=tmp_path / "worker.log") as worker:
+        ends = end_offsets(embedded_broker.connection, topic)
+        worker.until(lambda: lake.claim(f"kafka:{topic}", [0]).next_offset(0) >= ends[0])
+        assert worker.stop() == 0
+    events = lake.scan("events").collect()
+    again = [json.loads(lines[n])["messageId"] for n in (3, 5)]
+    assert events.filter("late")["event_id"].to_list() == again
+    assert (events.height, events["event_id"].n_unique()) == (864, 862)
+    assert lake.scan("rejects").collect()["reason"].to_list() == once.scan("rejects").collect()["reason"].to_list()
+    assert_frame_equal(sessions(lake), sessions(once))
 
 
 def test_a_file_read_by_wrong_columns_can_be_read_again_by_the_right_ones(

@@ -1,0 +1,176 @@
+"""`yesladder up`: everything in one place, and everything gone again after one Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.suites.command_line import Service, free_ports, run, run_json
+from warehouse.lake import Lake
+
+LADDER = """
+name = "two steps"
+tiers = ["look", "buy"]
+[[on]]
+event = "Offer Shown"
+is = [{ tier = "look", role = "yes" }, { tier = "buy", role = "ask" }]
+[[on]]
+event = "Bought"
+is = [{ tier = "buy", role = "yes" }]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ladder.toml").write_text(LADDER, encoding="utf-8")
+    return tmp_path
+
+
+def up(folder: Path, log: str, *arguments: object, **settings: str) -> Service:
+    quick = {"worker_port": "0", "checkpoint_interval": "200ms"} | settings
+    command = ["up", "--port", 0, "--kafka-port", free_ports(1)[0], *arguments]
+    return Service(*command, cwd=folder, log=folder / log, settings=quick)
+
+
+def address(service: Service) -> str:
+    """Where its collector takes requests, once it does."""
+    service.until(lambda: "Ctrl-C stops all of it." in service.words())
+    found = re.search(r"^collector +(http://\S+)", service.words(), re.MULTILINE)
+    assert found is not None, service.words()
+    return found[1]
+
+
+def send(url: str, *names: str, visitor: str = "ann") -> None:
+    batch = [{"type": "track", "messageId": uuid4().hex, "anonymousId": visitor, "event": name} for name in names]
+    answer = httpx.post(f"{url}/v1/batch", json={"batch": batch}, timeout=30)
+    assert (answer.status_code, answer.json()["accepted"]) == (200, len(names))
+
+
+def parts(folder: Path) -> dict[int, str]:
+    """Processes that were started in this folder: number and command line."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if (entry / "cwd").readlink() == folder:
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+    return found
+
+
+def until_none_is_left(folder: Path) -> None:
+    end = time.monotonic() + 10
+    while left := parts(folder):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def part(folder: Path, name: str) -> int:
+    (number,) = [number for number, command in parts(folder).items() if f" {name} --brokers " in command]
+    return number
+
+
+def count(folder: Path, table: str) -> int:
+    return Lake(folder / "warehouse-data" / "lake").scan(table).collect().height
+
+
+def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder: Path) -> None:
+    with up(folder, "first.log") as service:
+        send(address(service), "Offer Shown", "Bought")
+        assert service.stop(signal.SIGINT) == 0
+    assert (count(folder, "events"), count(folder, "sessions")) == (2, 1)
+    until_none_is_left(folder)
+    said = service.words()
+    assert "Traceback" not in said
+    assert said.rstrip().endswith("stopping: collector, worker, broker")
+
+    # Its broker has forgotten all of it; a second life goes on in the same lake, and builds the marts now and then.
+    with up(folder, "second.log", build_every="1s") as service:
+        send(address(service), "Offer Shown", visitor="ben")
+        service.until(lambda: "marts are up to date" in service.words(), patience_s=120)
+        assert service.stop(signal.SIGTERM) == 0
+    assert (count(folder, "events"), count(folder, "sessions")) == (3, 2)
+    until_none_is_left(folder)
+    built = run_json("sql", "select visitor_id, yeses from fct_sessions", cwd=folder)
+    assert built["rows"] == [["ann", 2]], "ben's session was open when the marts were built"
+
+
+@pytest.mark.parametrize("name", ["worker", "collector"])
+def test_a_part_that_is_killed_is_started_again_and_nothing_is_lost(name: str, folder: Path) -> None:
+    command = {"worker": "worker", "collector": "collect"}[name]
+    with up(folder, "up.log") as service:
+        url = address(service)
+        send(url, "Offer Shown")
+        first = part(folder, command)
+        os.kill(first, signal.SIGKILL)
+        service.until(lambda: f"the {name} died and was started again" in service.words())
+        assert part(folder, command) != first
+        if name == "collector":
+            log = folder / "warehouse-data" / "logs" / "collector.log"
+            service.until(lambda: log.read_text(encoding="utf-8").count("collecting at ") == 2)
+            url = log.read_text(encoding="utf-8").rpartition("collecting at ")[2].strip()
+        send(url, "Bought")
+        assert service.stop(signal.SIGINT) == 0
+    assert (count(folder, "events"), count(folder, "sessions")) == (2, 1)
+    until_none_is_left(folder)
+
+
+def test_when_it_is_killed_itself_its_parts_end_too(folder: Path) -> None:
+    with up(folder, "up.log") as service:
+        send(address(service), "Offer Shown")
+        assert len(parts(folder)) >= 4
+        assert service.stop(signal.SIGKILL) == -signal.SIGKILL
+    end = time.monotonic() + 30
+    while left := parts(folder):
+        assert time.monotonic() < end, left
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        yield port
+
+
+TAKEN: dict[str, Callable[[int], tuple[list[object], int, str]]] = {
+    "the collector's": lambda port: (
+        ["--port", port, "--kafka-port", free_ports(1)[0]],
+        1,
+        r"yesladder: the collector did not start: "
+        rf"yesladder: cannot listen on 127\.0\.0\.1:{port} .*; choose another address or port",
+    ),
+    "the broker's": lambda port: (
+        ["--port", 0, "--kafka-port", port],
+        2,
+        rf"yesladder: .* 127\.0\.0\.1:{port}: the port is taken; take another with --kafka-port, or give --brokers",
+    ),
+}
+
+
+@pytest.mark.parametrize("whose", TAKEN)
+def test_a_port_that_is_taken_is_told_at_once_and_nothing_is_left_running(whose: str, taken: int, folder: Path) -> None:
+    arguments, code, words = TAKEN[whose](taken)
+    done = run("up", *arguments, cwd=folder, settings={"worker_port": "0"})
+    assert done.returncode == code
+    assert re.fullmatch(words, done.stderr.strip().splitlines()[-1].partition(" (all of it")[0])
+    assert "Traceback" not in done.stderr
+    until_none_is_left(folder)
+
+
+def test_a_wrong_ladder_is_told_before_anything_starts(folder: Path) -> None:
+    (folder / "ladder.toml").write_text("name = 'x'\ntiers = ['one']\n", encoding="utf-8")
+    done = run("up", cwd=folder)
+    assert done.returncode == 2
+    assert re.fullmatch(r"yesladder: ladder\.toml, line 2, tiers: .*\n", done.stderr)
+    assert not (folder / "warehouse-data").exists()
