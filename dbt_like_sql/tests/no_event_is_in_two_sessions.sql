@@ -1,9 +1,11 @@
+{% set touched, all = ref('int_touched_sessions'), ref('stg_sessions') %}
+
 -- Of the sessions that this build touched, no two hold one event, unless its second place is known as a repetition.
 with
 
 sessions as (
     select session_id, sequence
-    from {{ ref('int_touched_sessions') }}
+    from {{ all if is_full_build() else touched }}
 ),
 
 entries as (

@@ -1,4 +1,5 @@
 {{ config(severity="warn") }}
+{% set touched = ref('int_touched_visitors') %}
 
 -- Of touched visitors.  A warning only: a file read in beside the stream may bring sessions of the same hours.
 with
@@ -6,7 +7,7 @@ with
 sessions as (
     select session_id, visitor_id, started_at, ended_at
     from {{ ref('fct_sessions') }}
-    where visitor_id in (select visitor_id from {{ ref('int_touched_visitors') }})
+    {% if not is_full_build() %}where visitor_id in (select visitor_id from {{ touched }}){% endif %}
 ),
 
 with_previous as (

@@ -23,6 +23,7 @@ from warehouse.query import open_marts, run_sql, tiers
 
 TABLES = (
     "staging.stg_event_copies",
+    "staging.stg_session_copies",
     "staging.stg_events",
     "staging.stg_sessions",
     "intermediate.int_identity_links",
@@ -60,6 +61,7 @@ def test_many_incremental_builds_give_row_for_row_what_one_full_build_gives(seed
         *session_parts(chance, originals, 3),
         (event_rows(copies[:30], source="a"), session_rows(copies).slice(0, 0)),
         (event_rows(copies[30:], source="b"), fresh_sessions(copies[30:], originals)),
+        (event_rows(originals).slice(0, 0), session_rows(originals, source="a file again").slice(20, 30)),
     ]
     chance.shuffle(landings)
     fulls = []
@@ -78,6 +80,7 @@ def test_many_incremental_builds_give_row_for_row_what_one_full_build_gives(seed
     assert len(at_once["intermediate.int_repeated_events"]) > 5
     assert len(at_once["staging.stg_event_copies"]) == 2 * len(copies)
     assert len(at_once["staging.stg_events"]) == len(originals)
+    assert len(at_once["staging.stg_session_copies"]) == 30
 
 
 def test_a_late_session_changes_its_own_dates(lake: Lake, gate: Gate) -> None:

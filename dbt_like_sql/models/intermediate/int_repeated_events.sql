@@ -1,19 +1,15 @@
 with
 
-copies as (
-    select * from {{ ref('stg_event_copies') }}
-),
-
 kept_copies as (
     select event_id, visitor_id, occurred_at
-    from copies
+    from {{ ref('stg_event_copies') }}
     where copy = 1
 ),
 
 sessions as (
     select session_id, visitor_id, started_at, landed_date, sequence
     from {{ ref('stg_sessions') }}
-    where visitor_id in (select visitor_id from copies)
+    where visitor_id in (select visitor_id from {{ ref('stg_event_copies') }})
 ),
 
 entries as (

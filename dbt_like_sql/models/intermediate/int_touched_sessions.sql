@@ -1,18 +1,4 @@
-{{ config(materialized='view') }}
-
 with
-
-events_copied_again as (
-    select event_id
-    from {{ ref('stg_new_event_ids') }}
-    where event_id in (select event_id from {{ ref('stg_event_copies') }})
-),
-
-their_visitors as (
-    select visitor_id
-    from {{ ref('stg_event_copies') }}
-    where event_id in (select event_id from events_copied_again)
-),
 
 final as (
     select *
@@ -21,7 +7,7 @@ final as (
     union all
     select *
     from {{ ref('stg_sessions') }}
-    where not is_new and visitor_id in (select visitor_id from their_visitors)
+    where not is_new and visitor_id in (select visitor_id from {{ ref('int_recopied_visitors') }})
 )
 
 select
@@ -60,3 +46,4 @@ select
     landed_date,
     is_new
 from final
+{% if is_full_build() %}where false{% endif %}

@@ -18,3 +18,4 @@ final as (
 
 select visitor_id
 from final
+{% if is_full_build() %}where false{% endif %}

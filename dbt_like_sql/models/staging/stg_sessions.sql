@@ -1,32 +1,31 @@
+-- The source is named twice on purpose, as in stg_events: a CTE used twice would be kept in memory, sequences and all.
 with
 
-landed as (
-    select * from {{ source('lake', 'sessions') }}
+landed_once as (
+    select *
+    from {{ source('lake', 'sessions') }} as landed
+    where not exists (
+        select 1 from {{ ref('stg_session_copies') }} as copies where copies.session_id = landed.session_id
+    )
 ),
 
-landed_again as (
-    select session_id
-    from landed
-    group by session_id
-    having count(*) > 1
-),
-
-firsts as (
-    select session_id, source, landed_date
-    from landed
-    where session_id in (select session_id from landed_again)
+first_copies as (
+    select *
+    from {{ source('lake', 'sessions') }}
+    where session_id in (select session_id from {{ ref('stg_session_copies') }})
     qualify row_number() over (partition by session_id order by landed_date, source) = 1
+),
+
+every_session as (
+    select * from landed_once
+    union all
+    select * from first_copies
 ),
 
 final as (
     select *
-    from landed
-    where
-        ladder in (select ladder from {{ source('lake', 'ladder_tiers') }})
-        and (
-            session_id not in (select session_id from landed_again)
-            or (session_id, source, landed_date) in (select (session_id, source, landed_date) from firsts)
-        )
+    from every_session
+    where ladder in (select ladder from {{ source('lake', 'ladder_tiers') }})
 )
 
 select

@@ -1,14 +1,14 @@
-{# Of the rows that the last build touched, each is found by its key in another model. #}
+{# Each row is found by its key in another model; after an incremental build, each row that it touched. #}
 {% test found_in(model, column_name, to, touched_key, touched) %}
     with
 
-    touched_rows as (
+    looked_for as (
         select {{ column_name }} as looked_for
         from {{ model }}
-        where {{ touched_key }} in (select {{ touched_key }} from {{ touched }})
+        {% if not is_full_build() %}where {{ touched_key }} in (select {{ touched_key }} from {{ touched }}){% endif %}
     )
 
     select looked_for
-    from touched_rows
-    where not exists (select 1 from {{ to }} as there where there.{{ column_name }} = touched_rows.looked_for)
+    from looked_for
+    where not exists (select 1 from {{ to }} as there where there.{{ column_name }} = looked_for.looked_for)
 {% endtest %}
