@@ -14,6 +14,7 @@ from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
 from warehouse.build import build
 from warehouse.lake import Lake
+from warehouse.quality import Gate
 from warehouse.query import run_sql, tiers
 from yesladder.backfill import backfill
 
@@ -26,7 +27,7 @@ LADDER = parse_ladder(
 START = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
-def test_a_file_that_the_stream_brings_again_counts_once(tmp_path: Path) -> None:
+def test_a_file_that_the_stream_brings_again_counts_once(tmp_path: Path, gate: Gate) -> None:
     file = tmp_path / "events.ndjson"
     messages = [
         {
@@ -42,7 +43,7 @@ def test_a_file_that_the_stream_brings_again_counts_once(tmp_path: Path) -> None
     lake = Lake(tmp_path / "lake")
     landed_at = START + timedelta(days=30)
     backfill([file], lake, LADDER, now=landed_at)
-    build(lake, LADDER, now=landed_at)
+    build(lake, LADDER, gate=gate, now=landed_at)
 
     again_at = landed_at + timedelta(days=1)
     hold = Hold(lake, LADDER, "events", [0], RejectBrake())
@@ -60,7 +61,7 @@ def test_a_file_that_the_stream_brings_again_counts_once(tmp_path: Path) -> None
     assert hold.checkpoint(records, now=again_at, finish=True).sessions == 20
 
     for full in (False, True):
-        done = build(lake, LADDER, now=again_at, full=full)
+        done = build(lake, LADDER, gate=gate, now=again_at, full=full)
         assert done.held_back == ()
         counted = run_sql(tmp_path, "select count(*) as sessions, sum(events)::int as events from fct_sessions")
         assert counted.to_pylist() == [{"sessions": 20, "events": 40}]
