@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -70,19 +71,32 @@ def ensure_topic(
 
 
 def end_offsets(connection: KafkaConnection, topic: str, *, timeout_s: float = 10.0) -> dict[int, int]:
-    """The offset that each partition's next record will get.  Raises ``YesladderError`` when Kafka does not say."""
+    """The offset that each partition's next record will get.  Raises ``YesladderError`` when Kafka does not say.
+
+    Taken from the answers to fetches: asked for its latest offset, the embedded broker (Tansu 0.6) tells the one after
+    the first record of the last batch.
+    """
     with connecting(connection, timeout_s):
-        consumer = KafkaConsumer(**client_settings(connection, timeout_s), group_id=None)
+        consumer = KafkaConsumer(
+            **client_settings(connection, timeout_s), group_id=None, enable_auto_commit=False, fetch_max_wait_ms=50
+        )
     try:
-        numbers = consumer.partitions_for_topic(topic) or set()
-        ends = consumer.end_offsets([TopicPartition(topic, number) for number in numbers])
+        places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        consumer.assign(places)
+        for place, nearly in consumer.end_offsets(places).items():
+            consumer.seek(place, nearly)
+        deadline = time.monotonic() + timeout_s
+        while any(consumer.highwater(place) is None for place in places):
+            if time.monotonic() > deadline:
+                raise YesladderError(f"Kafka at {connection.brokers} did not tell where {topic!r} ends")
+            consumer.poll(timeout_ms=100)
+        return {place.partition: consumer.highwater(place) for place in places}
     except KafkaError as error:
         raise YesladderError(
             f"Kafka at {connection.brokers} did not tell where {topic!r} ends: {said(error)}"
         ) from None
     finally:
         consumer.close()
-    return {partition.partition: end for partition, end in ends.items()}
 
 
 def is_reachable(connection: KafkaConnection, *, timeout_s: float = 2.0) -> bool:

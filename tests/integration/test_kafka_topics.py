@@ -11,7 +11,8 @@ from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
-from producers.topics import ensure_topic
+from producers.records import Record
+from producers.topics import end_offsets, ensure_topic
 
 
 def test_a_missing_topic_is_created_as_asked(embedded_broker: EmbeddedBroker) -> None:
@@ -29,6 +30,21 @@ def test_an_existing_topic_stays_as_it_is_and_that_is_said(embedded_broker: Embe
     other = ensure_topic(embedded_broker.connection, topic, 8, 1)
     assert (other.partitions, other.was_created) == (3, False)
     assert str(other) == f"the topic {topic} is there with 3 partitions, which stay (8 were asked for)"
+
+
+def test_a_topic_ends_after_the_last_record_of_its_last_batch(embedded_broker: EmbeddedBroker) -> None:
+    topic = uuid4().hex
+    ensure_topic(embedded_broker.connection, topic, 2, 1)
+    assert end_offsets(embedded_broker.connection, topic) == {0: 0, 1: 0}
+    publisher = KafkaPublisher(embedded_broker.connection, topic)
+    for records, end in ((3, 3), (1, 4), (500, 504)):
+        publisher.publish([Record(None, b"x", 1, ())] * records).result(timeout=10)
+        assert end_offsets(embedded_broker.connection, topic) == {0: 0, 1: end}
+    publisher.close(1)
+
+
+def test_a_missing_topic_ends_nowhere(embedded_broker: EmbeddedBroker) -> None:
+    assert end_offsets(embedded_broker.connection, uuid4().hex) == {}
 
 
 CLIENTS: dict[str, Callable[[KafkaConnection], object]] = {
