@@ -44,6 +44,8 @@ class Cuts:
         begins = new_visitor.copy()
         begins[1:] |= np.diff(at) > self.gap
         starts = np.flatnonzero(begins)
+        if not len(starts):
+            return starts, np.zeros(0, bool)
         ends = np.append(starts[1:], len(at)) - 1
         over = (at[ends] - at[starts] > self.longest) | (ends - starts + 1 > self.most)
         if not over.any():

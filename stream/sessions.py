@@ -295,7 +295,8 @@ class Sessioniser:
 
         boundaries = {number: state.boundary for number, state in self._partitions.items()}
         passed = np.array([boundaries[number] for number in partition[starts].tolist()], np.int64)
-        closed = capped | (at[ends] + self._cuts.gap < passed)
+        # Those that a cap cut off, too: an id is remembered for the gap, and what is given out is not.
+        closed = at[ends] + self._cuts.gap < passed
         rows_closed = np.repeat(closed, ends - starts + 1)
         self._carry(events.filter(~rows_closed))
         if not closed.any():
