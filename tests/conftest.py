@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from producers.embedded import EmbeddedBroker
+from warehouse.quality import Gate
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +13,10 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
     """A broker for everybody: use a topic of your own, and do not pause or stop it."""
     with EmbeddedBroker() as broker:
         yield broker
+
+
+@pytest.fixture(scope="session")
+def gate() -> Iterator[Gate]:
+    """One quality gate for all builds: it takes seconds to load."""
+    with Gate() as loaded:
+        yield loaded

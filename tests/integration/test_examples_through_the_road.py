@@ -26,6 +26,7 @@ from tests.suites.collector_client import ask, post
 from tests.suites.examples import Invalid, Valid, invalid_examples, valid_examples
 from warehouse.build import build
 from warehouse.lake import Lake
+from warehouse.quality import Gate
 from warehouse.query import run_sql
 from yesladder.backfill import backfill
 
@@ -122,15 +123,15 @@ def publisher() -> MemoryPublisher:
 
 
 @pytest.fixture(scope="module")
-def by_http(publisher: MemoryPublisher, tmp_path_factory: pytest.TempPathFactory) -> Road:
+def by_http(publisher: MemoryPublisher, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Road:
     warehouse = tmp_path_factory.mktemp("by http")
     lake = land(consumed(publisher.records), warehouse)
-    assert build(lake, LADDER, now=NOW).held_back == ()
+    assert build(lake, LADDER, gate=gate, now=NOW).held_back == ()
     return Road(warehouse, False, [*VALID, NEIGHBOUR], [*IN_A_BATCH, *LAX], "kafka:events")
 
 
 @pytest.fixture(scope="module")
-def by_file(tmp_path_factory: pytest.TempPathFactory) -> Road:
+def by_file(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Road:
     warehouse = tmp_path_factory.mktemp("by file")
     file = warehouse / "examples.ndjson"
     file.write_bytes(b"\n".join([*(example.raw for example in VALID), *(example.raw for example in INVALID)]))
@@ -138,7 +139,7 @@ def by_file(tmp_path_factory: pytest.TempPathFactory) -> Road:
     done = backfill([file], lake, LADDER, now=NOW)
     assert (done.landed, done.duplicates, done.rejected) == (len(VALID), 0, len(INVALID))
     assert done.read == len(VALID) + len(INVALID)
-    assert build(lake, LADDER, now=NOW).held_back == ()
+    assert build(lake, LADDER, gate=gate, now=NOW).held_back == ()
     return Road(warehouse, True, VALID, INVALID, "file:")
 
 

@@ -19,6 +19,7 @@ from ladder.tiers import Ladder, parse_ladder
 from warehouse.batches import Batch, Batches
 from warehouse.build import build
 from warehouse.lake import Lake
+from warehouse.quality import Gate
 from yesladder.backfill import backfill
 
 NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
@@ -65,7 +66,7 @@ MESSAGES = [
 
 
 @pytest.fixture(scope="module")
-def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def warehouse(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("warehouse")
     sent = folder / "sent.ndjson"
     sent.write_text("\n".join(json.dumps(one) for one in MESSAGES), encoding="utf-8")
@@ -73,7 +74,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Path:
     backfill([sent], lake, LADDER, now=NOW)
     again = lake.scan("events").filter(pl.col("event_id") == "m8").with_columns(source=pl.lit("kafka:events"))
     lake.append("events", again.collect().to_arrow(), now=NOW)
-    assert build(lake, LADDER, now=NOW).held_back == ()
+    assert build(lake, LADDER, gate=gate, now=NOW).held_back == ()
     return folder
 
 

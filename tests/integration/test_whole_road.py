@@ -31,6 +31,7 @@ from tests.suites.command_line import Service, run, run_json
 from tests.suites.raw_file_oracle import tier_table
 from warehouse.build import build
 from warehouse.lake import Claim, Lake
+from warehouse.quality import Gate
 from warehouse.query import run_sql
 from yesladder.backfill import Backfilled, backfill
 
@@ -62,7 +63,7 @@ def demo(request: pytest.FixtureRequest) -> Demo:
 
 
 @pytest.fixture(scope="module")
-def backfilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def backfilled(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Each data set's warehouse by `backfill` and `build`: moodle_edify by the commands, the others from Python."""
     warehouses = {}
     for dataset in DATASETS:
@@ -75,7 +76,7 @@ def backfilled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         else:
             lake = Lake(folder / "warehouse" / "lake")
             done = backfill([raw_file(dataset)], lake, load_ladder(ladder_file(dataset)), now=NOW).to_dict()
-            assert build(lake, load_ladder(ladder_file(dataset)), now=NOW).held_back == ()
+            assert build(lake, load_ladder(ladder_file(dataset)), gate=gate, now=NOW).held_back == ()
         expected = expected_of(dataset)
         assert done == {
             "read": expected["events"],

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pyarrow as pa
+import pytest
+
+from ladder.tables import TABLES, Position
+from producers.embedded import EmbeddedBroker
+from producers.kafka_publisher import KafkaPublisher
+from producers.records import Record
+from producers.topics import ensure_topic
+from stream.checkpoint import without_landed
+from tests.suites.seeded_lake import LADDER as SMALL, land, seeded_events, session_rows
+from warehouse.build import build
+from warehouse.lake import Lake
+from warehouse.quality import Gate
+from yesladder.doctor import Finding, examine
+from yesladder.settings import PREFIX, Settings
+
+NOW = datetime(2026, 11, 22, 21, 0, tzinfo=UTC)
+Examine = Callable[..., dict[str, Finding]]
+
+
+class Disk(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+@pytest.fixture
+def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Examine:
+    """What the doctor finds in an empty folder, by what it is about."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def by_subject(now: datetime = NOW, **options: Any) -> dict[str, Finding]:
+        findings = examine(options, now=now)
+        assert len({finding.about for finding in findings}) == len(findings)
+        return {finding.about: finding for finding in findings}
+
+    return by_subject
+
+
+def test_a_new_installation_has_no_problem_and_is_told_how_to_begin(look: Examine, tmp_path: Path) -> None:
+    found = look()
+    assert {about: finding.level for about, finding in found.items()} == {
+        "settings": "ok",
+        "ladder": "note",
+        "disk": "ok",
+        "Kafka": "note",
+        "warehouse": "note",
+    }
+    assert all(finding.do for finding in found.values() if finding.level != "ok")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_setting_is_all_that_is_told(look: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("YESLADDER_PORT", "http")
+    found = look()
+    assert set(found) == {"settings"}
+    assert found["settings"].level == "problem"
+    assert "--port or YESLADDER_PORT" in found["settings"].what
+
+
+def test_a_wrong_ladder_is_a_problem_and_the_rest_is_looked_at_all_the_same(look: Examine, tmp_path: Path) -> None:
+    (tmp_path / "ladder.toml").write_text("name = 'x'\ntiers = ['one']", encoding="utf-8")
+    found = look()
+    assert found["ladder"].level == "problem"
+    assert found["ladder"].what.startswith("ladder.toml, line 2, tiers: ")
+    assert "disk" in found
+
+
+def test_tiers_without_events_are_noted(look: Examine, tmp_path: Path) -> None:
+    rule = '[[on]]\nevent = "E"\nis = [{ tier = "a", role = "yes" }]\n'
+    (tmp_path / "ladder.toml").write_text(f'name = "x"\ntiers = ["a", "b"]\n{rule}', encoding="utf-8")
+    found = look()["ladder"]
+    assert (found.level, found.what) == ("note", "x: no event is on b")
+    (tmp_path / "ladder.toml").write_text(f'name = "x"\ntiers = ["a", "b"]\n{rule}{rule.replace("a", "b")}', "utf-8")
+    found = look()["ladder"]
+    assert (found.level, found.what) == ("ok", "x: 2 tiers, 2 rules")
+
+
+def test_a_disk_that_is_nearly_full_is_a_problem(look: Examine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(10, 9, 2**30 - 1))
+    assert look()["disk"].level == "problem"
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(10, 9, 2**30))
+    found = look(warehouse="not/there/yet")["disk"]
+    assert (found.level, found.what) == ("ok", "1.0 GiB free for not/there/yet")
+
+
+def test_kafka_that_does_not_answer_is_a_problem(look: Examine) -> None:
+    found = look(brokers="127.0.0.1:1")["Kafka"]
+    assert found.level == "problem"
+    assert "127.0.0.1:1: [Errno 111] Connection refused" in found.what
+
+
+def test_kafkas_topic_and_what_of_it_has_landed(look: Examine, embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    topic = uuid4().hex
+    where = {"brokers": embedded_broker.brokers, "topic": topic, "warehouse": str(tmp_path)}
+    assert look(**where)["Kafka"].what == f"there is no topic {topic}"
+    ensure_topic(embedded_broker.connection, topic, 2, 1)
+    publisher = KafkaPublisher(embedded_broker.connection, topic)
+    publisher.publish([Record(None, b"x", 1, ())] * 3).result(timeout=10)
+    publisher.close(5)
+    found = look(**where)
+    assert (found["Kafka"].level, found["Kafka"].what) == ("ok", f"topic {topic}: 2 partitions, 3 records")
+    assert found["worker"].what == "nothing has landed from this topic"
+
+    lake = Lake(tmp_path / "lake")
+    assert look(**where)["worker"].what == "3 records are not in the lake yet"
+    _take(lake, topic, 3)
+    assert (look(**where)["worker"].level, look(**where)["worker"].what) == (
+        "ok",
+        "everything on the topic is in the lake",
+    )
+    _take(lake, topic, 4)
+    found = look(**where)
+    assert found["worker"].level == "problem"
+    assert "was made anew" in found["worker"].what
+
+
+def _take(lake: Lake, topic: str, offset: int) -> None:
+    """As a worker that has taken partition 1 in up to here."""
+    claim = lake.claim(f"kafka:{topic}", [0, 1])
+    nothing = {name: without_landed(schema).empty_table() for name, schema in TABLES.items()}
+    claim.commit(nothing, {1: Position(offset)}, NOW)
+
+
+def test_marts_that_are_missing_fresh_stale_or_held_back(look: Examine, gate: Gate, tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    where = {"warehouse": str(tmp_path)}
+    assert look(**where)["marts"].level == "note"
+    assert "yesladder build" in look(**where)["marts"].do
+    land(lake, seeded_events(1, 5))
+    build(lake, SMALL, gate=gate, now=NOW)
+    found = look(**where)
+    assert (found["marts"].level, found["quality"].level) == ("ok", "ok")
+    assert "sessions of 5 visitors" in found["marts"].what
+
+    more = session_rows(seeded_events(2, 3, prefix="more"))
+    asks = more.schema.get_field_index("asks")
+    wrong = more.set_column(asks, more.schema.field(asks), pa.array([99] * len(more), pa.int32()))
+    lake.append("sessions", wrong, now=NOW)
+    assert (look(**where)["marts"].level, look(NOW + timedelta(hours=3), **where)["marts"].level) == (
+        "note",
+        "problem",
+    )
+    assert build(lake, SMALL, gate=gate, now=NOW + timedelta(minutes=1)).held_back != ()
+    found = look(**where)
+    assert (found["marts"].level, found["quality"].level) == ("ok", "problem")
+    assert "quality/index.html" in found["quality"].do
+
+
+def test_a_finding_is_a_line_and_what_to_do_about_it() -> None:
+    assert Finding("ok", "disk", "fine").line() == "ok      disk: fine"
+    assert Finding("problem", "disk", "full", "make room").line() == "PROBLEM disk: full\n        -> make room"
+    assert Finding("note", "x", "y", "z").to_dict() == {"level": "note", "about": "x", "what": "y", "do": "z"}
