@@ -109,7 +109,7 @@ def test_its_last_words_are_those_for_people(tmp_path: Path) -> None:
     assert part.last_words() == f"no word in {tmp_path / 'log'}"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_part_ends_with_its_owner_however_that_ends(
     number: signal.Signals, embedded_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
