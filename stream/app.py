@@ -89,6 +89,7 @@ class Assignment:
         self.fetched = dict(hold.reached)
         self.taken = dict(hold.reached)
         self.holes: dict[int, int] = {}
+        self.ends: dict[int, tuple[int, int]] = {}
         self.records: list[Any] = []
         self.last_input = dict.fromkeys(hold.reached, now)
         self.events = 0
@@ -113,6 +114,12 @@ class Assignment:
         # A record carries several events; their number is only known after decoding, their size tells enough.
         self.events += sum(1 + len(record.value or b"") // 512 for record in batch.records)
 
+    def lost(self, since: datetime) -> list[int]:
+        """The partitions of which a fetch is still on its way although none has come since then."""
+        if max(self.last_input.values(), default=since) > since:
+            return []
+        return [p for p, offset in self.fetched.items() if offset != self.taken[p]]
+
     def empty(self) -> list[Any]:
         records, self.records, self.events = self.records, [], 0
         self.emptied.set()
@@ -132,7 +139,6 @@ class Assignments:
     ) -> None:
         self.current: Assignment | None = None
         self.last_checkpoint = now()
-        self.highwater: Callable[[int], int | None] = lambda partition: None
         self._settings = settings
         self._ladder = ladder
         self._lake = lake
@@ -155,11 +161,11 @@ class Assignments:
         self.fail(TopicMadeAnew(why))
 
     async def claim(self, partitions: set[int]) -> Assignment:
+        """Read from the lake what it takes to own these partitions; ends the process where that cannot be read."""
         topic = self._settings.topic
         try:
-            hold = await self._in(
-                self._prepares, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake)
-            )
+            # In the thread that commits, so that what the assignment before this one was writing is seen.
+            hold = await self._in(self._commits, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
         except Exception as error:
             self.fail(error)
             raise
@@ -203,7 +209,7 @@ class Assignments:
             if owner.closed:
                 return
             now = self._now()
-            idle = self._idle(owner, now)
+            idle = self._idle(owner)
             records = owner.empty()
             try:
                 prepared = await self._in(
@@ -214,7 +220,7 @@ class Assignments:
                 raise
             await owner.settle()
             self.last_checkpoint = self._now()
-            if prepared is not None:
+            if prepared is not None and not owner.closed:
                 owner.committing = asyncio.ensure_future(self._commit(owner, prepared))
 
     async def settle(self) -> None:
@@ -254,23 +260,27 @@ class Assignments:
             self.last_checkpoint = self._now()
         elif not self.healthy():
             self.fail(Stalled(f"no checkpoint was made for {self._settings.stalled_after}"))
+        elif self.current is not None and (lost := self.current.lost(self._now() - self._settings.stalled_after)):
+            self.fail(Gap(f"partitions {lost} were fetched further than has come since"))
 
-    def _idle(self, owner: Assignment, now: datetime) -> dict[int, datetime]:
-        """Partitions with sessions open that hold nothing more and have been silent for long, in steps that matter."""
+    def _idle(self, owner: Assignment) -> dict[int, datetime]:
+        """Partitions with sessions open that hold nothing more and have been silent for long, in steps that matter.
+
+        How long it has been silent the broker must have said; one that says nothing may hold anything.
+        """
         after = self._settings.idle_after
         if after is None:
             return {}
-        step = self._ladder.session_gap / 8
+        sessioniser = owner.hold.sessioniser
         idle: dict[int, datetime] = {}
         for p, last in owner.last_input.items():
-            newest = owner.hold.sessioniser.newest(p)
-            end = self.highwater(p)
-            caught_up = end is not None and owner.taken[p] >= end and owner.taken[p] == owner.hold.reached[p]
-            silent = caught_up and now - last >= after
-            if silent and newest is not None and now - after - newest >= step:
-                open_since = owner.hold.sessioniser.open_since(p)
-                if open_since is not None:
-                    idle[p] = now - after
+            newest = sessioniser.newest(p)
+            end, told_ms = owner.ends.get(p, (-1, 0))
+            until = datetime.fromtimestamp(told_ms / 1000, UTC) - after
+            silent = end == owner.fetched[p] == owner.taken[p] == owner.hold.reached[p] and until >= last
+            moves = newest is not None and until - newest >= sessioniser.step
+            if silent and moves and sessioniser.open_since(p) is not None:
+                idle[p] = until
         return idle
 
     def _measure(self, done: Checkpoint, now: datetime) -> None:
@@ -364,7 +374,7 @@ def create_app(
                 await assignments.checkpoint()
             except Exception as error:
                 assignments.fail(error)
-            _measure_lag(app, assignments)
+            _measure_lag(assignments)
 
     async def watch() -> None:
         while not app.should_stop:
@@ -381,7 +391,6 @@ def create_app(
         except Exception as error:
             assignments.fail(error)
 
-    assignments.highwater = lambda partition: app.consumer.highwater(TP(settings.topic, partition))
     app.task(checkpoints)
     app.task(watch)
     app.on_partitions_revoked.connect(give_up, weak=False)
@@ -419,11 +428,8 @@ def _assigned(app: Any) -> set[TP]:
         return set()
 
 
-def _measure_lag(app: Any, assignments: Assignments) -> None:
+def _measure_lag(assignments: Assignments) -> None:
     owner = assignments.current
-    if owner is None:
-        return
-    for tp in _assigned(app):
-        if tp.partition in owner.hold.reached:
-            lag = max(0, (app.consumer.highwater(tp) or 0) - owner.hold.reached[tp.partition])
-            metrics.LAG_RECORDS.labels(partition=str(tp.partition)).set(lag)
+    if owner is not None:
+        for p, (end, _) in owner.ends.items():
+            metrics.LAG_RECORDS.labels(partition=str(p)).set(max(0, end - owner.hold.reached[p]))

@@ -19,10 +19,15 @@ SCHEME = "yesladder"
 
 
 class Fetching(Protocol):
-    """One assignment's view of how far fetching has come.  ``fetched``: per partition the next offset to come."""
+    """One assignment's view of how far fetching has come.
+
+    ``fetched``: per partition the next offset to come.  ``ends``: its end as the broker last told it, and when that was
+    in milliseconds since 1970.
+    """
 
     fetched: dict[int, int]
     holes: dict[int, int]
+    ends: dict[int, tuple[int, int]]
 
 
 class Assignments(Protocol):
@@ -76,6 +81,12 @@ class Consumer(driver.Consumer):
         if owner is None:
             return {}
         batches: dict[TP, list[Batch]] = {}
+        for tp in self._owned(owner):
+            end = self._end(tp)
+            if end is not None:
+                owner.ends[tp.partition] = end
+                if end[0] < owner.fetched[tp.partition]:
+                    self._refuse(tp, end[0], owner.fetched[tp.partition])
         for tp, records in fetched.items():
             expected = owner.fetched.get(tp.partition)
             if expected is None or not records or records[-1].offset < expected:
@@ -99,22 +110,40 @@ class Consumer(driver.Consumer):
         return message
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        assigned: set[TP] = set(self.assignment())
-        self._assignments.replace(None)
-        owner = await self._assignments.claim({tp.partition for tp in assigned})
-        positions = {tp: owner.fetched[tp.partition] for tp in assigned}
-        ends = await self.highwaters(*assigned)
-        for tp, position in positions.items():
-            if position > (ends.get(tp) or 0):
-                self._assignments.refuse(
-                    f"topic {tp.topic}, partition {tp.partition} ends at offset {ends.get(tp)}, but the lake holds it "
-                    f"up to {position}: the topic was made anew. Give the new one another name (--topic), so that its "
-                    "offsets are not taken for the old ones"
-                )
-        await self._thread.seek_wait(positions)
+        while True:
+            assigned: set[TP] = set(self.assignment())
+            self._assignments.replace(None)
+            owner = await self._assignments.claim({tp.partition for tp in assigned})
+            positions = {tp: owner.fetched[tp.partition] for tp in assigned}
+            await self._thread.seek_wait(positions)
+            # A rebalance may have gone by meanwhile; a hold on what is no longer ours could fence its new owner.
+            if assigned == set(self.assignment()):
+                break
         # Faust may run this twice at once; the one that ends last owns the partitions, and only that one.
         self._assignments.replace(owner)
         return positions
+
+    def _owned(self, owner: Fetching) -> list[TP]:
+        return [tp for tp in self.assignment() if tp.partition in owner.fetched]
+
+    def _end(self, tp: TP) -> tuple[int, int] | None:
+        """The partition's end as of the latest fetch, and when that was; None before the first.
+
+        Asked without a fetch, the embedded broker (Tansu 0.6) tells an end that is too low after a batch of several.
+        """
+        consumer = self._thread._ensure_consumer()
+        try:
+            end, at_ms = consumer.highwater(tp), consumer.last_poll_timestamp(tp)
+        except (AssertionError, AttributeError):  # taken from us this moment, in the consumer's own thread
+            return None
+        return None if end is None or at_ms is None else (end, at_ms)
+
+    def _refuse(self, tp: TP, end: int, position: int) -> None:
+        self._assignments.refuse(
+            f"topic {tp.topic}, partition {tp.partition} ends at offset {end}, but the lake holds it up to {position}: "
+            "the topic was made anew. Give the new one another name (--topic), so that its offsets are not taken for "
+            "the old ones"
+        )
 
 
 class Transport(driver.Transport):
