@@ -30,7 +30,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
-from ladder.errors import YesladderError
+from ladder.errors import UsageError, YesladderError
 from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,10 +59,12 @@ class Fenced(YesladderError):
 
 
 class Lake:
-    """The tables under one folder, made on first use."""
+    """The tables under one folder, made on first use.  Raises ``UsageError`` for a folder that Delta cannot name."""
 
     def __init__(self, root: Path) -> None:
         self.root = root = root.absolute()
+        if unquote(str(root)) != str(root) or "\\" in str(root):
+            raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
         for name, schema in TABLES.items():
             if not DeltaTable.is_deltatable(str(root / name)):
                 (root / name).mkdir(parents=True, exist_ok=True)
@@ -240,7 +242,7 @@ def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.La
     """A table's rows; without the files that hold nothing from ``since`` on, as far as their statistics tell."""
     files = _paths(handle) if since is None else _paths_since(handle, _LAST_TIME[name], since)
     if files:
-        return pl.scan_parquet(files, hive_partitioning=False)
+        return pl.scan_parquet(files, hive_partitioning=False, glob=False)
     empty = pl.from_arrow(TABLES[name].empty_table())
     if not isinstance(empty, pl.DataFrame):
         raise TypeError(f"table {name} has no columns")

@@ -6,6 +6,7 @@ so they neither wait for a build nor disturb one.
 
 from __future__ import annotations
 
+import glob
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,7 +207,9 @@ def open_marts(warehouse: Path, ladder: Ladder | None = None) -> Iterator[duckdb
         if ladder is not None and digest != ladder_hash(ladder):
             now = f"ladder {ladder.name!r}" if ladder.name != name else "this ladder, which has changed since"
             raise UsageError(f"{marts} was built with the ladder {name!r}: run `yesladder build` to have it for {now}")
-        connection.execute(f"set allowed_directories = [{_text(Path(lake))}]")
+        # Both as it is and as the views write it, where brackets would otherwise be a pattern.
+        allowed = ", ".join(_text(Path(form)) for form in (lake, glob.escape(lake)))
+        connection.execute(f"set allowed_directories = [{allowed}]")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection

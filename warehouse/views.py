@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def create_ladder_tiers(connection: duckdb.DuckDBPyConnection, ladder: Ladder) -
 
 def read_parquet(root: Path, files: Collection[str], *, filename: bool = False) -> str:
     """The table function over these files; ``landed_date`` comes from their paths."""
-    paths = ", ".join(_quote(str(root / file)) for file in sorted(files))
+    paths = ", ".join(_quote(glob.escape(str(root / file))) for file in sorted(files))
     options = "hive_partitioning = true, hive_types = {'landed_date': date}"
     return f"read_parquet([{paths}], {options}{', filename = true' if filename else ''})"
 

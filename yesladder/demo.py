@@ -32,6 +32,7 @@ from yesladder import datasets
 from yesladder.landing import PATIENCE_S, wait_for, wait_until_landed
 from yesladder.processes import Part
 from yesladder.progress import bars
+from yesladder.settings import environment_without_settings
 from yesladder.simulated import LADDER, simulated_messages
 
 BATCH = 100
@@ -124,6 +125,7 @@ def _input(dataset: str, events: int | None, folder: Path) -> Input:
 def _start_parts(stack: ExitStack, brokers: str, folder: Path, ladder_file: str) -> tuple[str, Part]:
     port, worker_port = _free_ports(2)
     common = ["--brokers", brokers, "--topic", TOPIC]
+    environment = environment_without_settings()  # somebody's settings for production are not meant for a demo
     worker = Part(
         "worker",
         [
@@ -132,9 +134,15 @@ def _start_parts(stack: ExitStack, brokers: str, folder: Path, ladder_file: str)
             "--idle-after", "0s", "--session-timeout", "2s", "--worker-port", str(worker_port),
         ],
         folder / "logs" / "worker.log",
+        environment=environment,
     )  # fmt: skip
     stack.callback(worker.stop)
-    collector = Part("collector", ["collect", *common, "--port", str(port)], folder / "logs" / "collector.log")
+    collector = Part(
+        "collector",
+        ["collect", *common, "--port", str(port)],
+        folder / "logs" / "collector.log",
+        environment=environment,
+    )
     stack.callback(collector.stop)
     url = f"http://127.0.0.1:{port}"
 

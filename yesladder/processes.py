@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ladder.errors import UsageError, YesladderError
@@ -37,8 +37,12 @@ class Part:
     wrongly is given up.
     """
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """``environment``: None for ours."""
         self.name = name
+        self._environment = environment
         self._arguments = list(arguments)
         self._log = log
         self._starts: list[float] = []
@@ -92,6 +96,7 @@ class Part:
             return subprocess.Popen(
                 # -P: a file json.py in the folder we were started in is none of ours.
                 [sys.executable, "-P", "-u", "-c", _CHILD, _ROOT, *self._arguments],
+                env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

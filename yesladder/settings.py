@@ -5,6 +5,7 @@ Every setting has a default, an environment variable ``YESLADDER_<NAME>`` and, w
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,6 +103,11 @@ class Settings(BaseSettings):
         if self.write_keys is None:
             return None
         return frozenset(key.strip() for key in self.write_keys.split(",") if key.strip())
+
+
+def environment_without_settings() -> dict[str, str]:
+    """The environment for a process whose settings are all on its command line."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
 
 
 def read_settings(**options: Any) -> Settings:

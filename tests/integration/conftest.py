@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,20 @@ def moodle(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 @pytest.fixture(scope="session")
 def otto(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    return _demo("otto_mini", tmp_path_factory.mktemp("otto"))
+    """In an awkward folder, on a machine that is set up for production elsewhere."""
+    elsewhere = {
+        "brokers": "kafka.invalid:9092",
+        "topic": "clicks",
+        "security_protocol": "SASL_SSL",
+        "write_keys": "secret",
+        "max_reject_run": "1",
+        "checkpoint_events": "1",
+        "warehouse": "/nowhere",
+        "ladder": "/nowhere.toml",
+    }
+    folder = tmp_path_factory.mktemp("otto") / "Ä folder [with] 'quotes' & 5% spaces"
+    folder.mkdir()
+    return _demo("otto_mini", folder, elsewhere)
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +91,6 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
     return Watched(Demo("snowplow_web", data, json.loads(report["commands"][0]["out"])), report)
 
 
-def _demo(dataset: str, folder: Path) -> Demo:
+def _demo(dataset: str, folder: Path, settings: Mapping[str, str] | None = None) -> Demo:
     data = folder / "demo-data"
-    return Demo(dataset, data, run_json("demo", "--dataset", dataset, "--dir", data, cwd=folder))
+    return Demo(dataset, data, run_json("demo", "--dataset", dataset, "--dir", data, cwd=folder, settings=settings))

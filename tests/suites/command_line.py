@@ -43,9 +43,9 @@ def run(*arguments: object, cwd: Path, settings: Mapping[str, str] | None = None
     )
 
 
-def run_json(*arguments: object, cwd: Path) -> Any:
+def run_json(*arguments: object, cwd: Path, settings: Mapping[str, str] | None = None) -> Any:
     """The result of a command with ``--json``; it must succeed and print nothing else."""
-    done = run(*arguments, "--json", cwd=cwd)
+    done = run(*arguments, "--json", cwd=cwd, settings=settings)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from ladder.errors import UsageError
 from ladder.events import Event
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES, TIME_COLUMN, Position
 from stream.checkpoint import without_landed
@@ -28,7 +29,14 @@ COLUMNS = ["partition", "visitor_id", "occurred_at", "event_id"]
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    return Lake(tmp_path / "a lake")
+    return Lake(tmp_path / "a lake's [name] is * and ? at 5%")
+
+
+@pytest.mark.parametrize("name", ["100%20 pages", "back\\slash"])
+def test_a_folder_that_delta_would_look_for_elsewhere_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="Delta cannot name a folder with a backslash or %20"):
+        Lake(tmp_path / name / "lake")
+    assert list(tmp_path.iterdir()) == []
 
 
 def event(event_id: str, minutes: float = 0, visitor: str = "v") -> Event:

@@ -45,7 +45,7 @@ def test_a_column_reads_back_as_the_type_that_an_empty_table_shows(table: str) -
 
 
 def test_rows_know_whether_their_file_is_new_and_when_it_landed(connection: Any, tmp_path: Path) -> None:
-    lake = Lake(tmp_path / "it's here" / "lake")
+    lake = Lake(tmp_path / "it's [here] * or ?" / "lake")
     row = {
         "reason": "not_json",
         "field": "",
