@@ -395,3 +395,25 @@ def test_a_flood_of_dead_letters_halts_the_worker_before_it_commits_them(
         assert worker.stop() == 0
     assert lake.scan("events").select(pl.len()).collect().item() == good
     assert lake.scan("rejects").select(pl.len()).collect().item() == bad
+
+
+def test_a_topic_that_was_made_anew_halts_the_worker_before_it_passes_over_anything(tmp_path: Path) -> None:
+    lake, work = Lake(tmp_path / "lake"), ["worker", "--topic", "events", "--warehouse", tmp_path, "--worker-port", "0"]
+    work += ["--session-timeout", "2s", "--brokers"]
+    for records, log in ((5, "first.log"), (3, "second.log")):
+        with EmbeddedBroker() as broker:
+            ensure_topic(broker.connection, "events", 1, 1)
+            producer = KafkaProducer(bootstrap_servers=broker.brokers)
+            for _ in range(records):
+                producer.send("events", wire())
+            producer.close(timeout=30)
+            with Service(*work, broker.brokers, cwd=tmp_path, log=tmp_path / log) as worker:
+                if records == 5:
+                    worker.until(lambda: lake.claim("kafka:events", [0]).next_offset(0) == 5)
+                    assert worker.stop() == 0
+                else:
+                    assert worker.wait() == 4
+    last = worker.words().strip().splitlines()[-1]
+    assert "partition 0 ends at offset 3, but the lake holds it up to 5: the topic was made anew" in last
+    assert "--topic" in last
+    assert lake.scan("events").select(pl.len()).collect().item() == 5
