@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -176,6 +177,8 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
     settings = read_settings(**options)
     connection = settings.connection()
     ladder = settings.load_ladder()
+    if settings.worker_port != 0:
+        _check_port(settings.worker_host, settings.worker_port)
     lake = _lake(settings)
     ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
     run_worker(
@@ -481,6 +484,16 @@ def _publisher(settings: Settings) -> Iterator[Publisher]:
         yield publisher
     finally:
         publisher.close(timeout_s=10)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Faust would tell by a traceback that somebody else, such as another worker here, has the port."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); take another with --worker-port, or 0 for none"
+        ) from None
 
 
 def _columns(mapping: str | None) -> ColumnMap | None:

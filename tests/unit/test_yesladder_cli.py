@@ -4,6 +4,7 @@ import errno
 import json
 import re
 import shlex
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -113,6 +114,17 @@ def test_wrong_usage_is_told_in_one_line_and_ends_with_2(arguments: str, run: Ru
     assert (code, out) == (2, "")
     assert err.startswith(f"yesladder: {WRONG[arguments]}")
     assert err.count("\n") == 1
+
+
+def test_a_worker_whose_port_is_taken_says_so_in_one_line(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, _, err = run("worker", "--brokers", "127.0.0.1:1", "--worker-port", str(port))
+    assert (code, err) == (
+        2,
+        f"yesladder: cannot listen on 127.0.0.1:{port} (Address already in use);"
+        " take another with --worker-port, or 0 for none\n",
+    )
 
 
 def test_a_demo_leaves_a_folder_alone_that_holds_no_demo(run: Run, tmp_path: Path) -> None:
