@@ -491,8 +491,9 @@ def _check_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
+        why = os.strerror(error.errno or 0)
         raise UsageError(
-            f"cannot listen on {host}:{port} ({os.strerror(error.errno or 0)}); take another with --worker-port, or 0 for none"
+            f"cannot listen on {host}:{port} ({why}); take another with --worker-port, or 0 for none"
         ) from None
 
 
