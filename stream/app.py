@@ -403,13 +403,14 @@ def create_app(
         answer = {
             "status": "ok" if healthy else "stalled",
             "partitions": sorted(owner.hold.reached) if owner else [],
+            "gathered_records": len(owner.records) if owner else 0,
             "seconds_since_checkpoint": round((now() - assignments.last_checkpoint).total_seconds(), 3),
         }
         return view.json(answer, status=200 if healthy else 503)
 
     @app.page("/metrics")
     async def prometheus(view: Any, request: Any) -> Any:
-        return view.bytes(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+        return view.bytes(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app
 

@@ -115,7 +115,7 @@ class Claim:
             name: {app: handle.transaction_version(app) for app in self._apps(name)}
             for name, handle in self._handles.items()
         }
-        self._own_next = {name: handle.version() for name, handle in self._handles.items()}
+        self._proven = {name: handle.version() for name, handle in self._handles.items()}
 
     def next_offset(self, partition: int) -> int:
         """Where reading goes on: the first offset whose sessions are not accounted for; 0 for a new partition."""
@@ -166,6 +166,8 @@ class Claim:
         ``positions``: of every partition that the checkpoint covers.  A table without rows is not committed,
         ``sessions`` always is.  Raises ``Fenced``.
         """
+        # Before anything is written, so that whoever was overtaken while it slept leaves nothing behind.
+        self._prove("sessions", [self._offset_app(p) for p in positions] + [self._newest_app(p) for p in positions])
         for name in TABLES:
             table = self._unseen(name, rows[name])
             if name != "sessions" and table.num_rows == 0:
@@ -177,19 +179,26 @@ class Claim:
                     versions |= {app: (at - _EPOCH) // _MICROSECOND for app, at in times.items() if at is not None}
             else:
                 versions = {app: version for app, version in versions.items() if version > (self._left[name][app] or 0)}
+            self._prove(name, versions)
             handle = self._handles[name]
-            handle.update_incremental()
-            if handle.version() != self._own_next[name]:
-                for app, left in self._left[name].items():
-                    if app in versions and handle.transaction_version(app) != left:
-                        raise Fenced(f"{app} of table {name} was committed by another worker")
-            # Should this be the log's end the next time, then the commit was ours and nobody else's.
-            self._own_next[name] = handle.version() + 1
+            # Should this be the log's end the next time, then the commit is ours and nobody else's.
+            self._proven[name] = handle.version() + 1
             try:
                 _commit(handle, self._lake.root / name, name, table, versions, now)
             except CommitFailedError as error:
                 raise Fenced(f"table {name}: {error}") from error
             self._left[name].update(versions)
+
+    def _prove(self, name: str, apps: Collection[str]) -> None:
+        """Read a table's log up to its end; raises ``Fenced`` where another has written of these since we did."""
+        handle = self._handles[name]
+        handle.update_incremental()
+        if handle.version() == self._proven[name]:
+            return
+        for app in apps:
+            if handle.transaction_version(app) != self._left[name][app]:
+                raise Fenced(f"{app} of table {name} was committed by another worker")
+        self._proven[name] = handle.version()
 
     def _unseen(self, name: str, rows: pa.Table) -> pa.Table:
         """The rows beyond the table's own offsets."""

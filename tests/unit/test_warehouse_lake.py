@@ -148,7 +148,7 @@ def test_a_table_without_rows_is_not_committed_and_sessions_always_is(lake: Lake
 def test_the_later_of_two_claims_takes_the_partition_over_and_the_earlier_is_fenced(lake: Lake) -> None:
     stale, fresh = lake.claim(SOURCE, [0]), lake.claim(SOURCE, [0])
     fresh.commit(rows(events=events(("a", 0, 0))), {0: at(1)}, NOON)
-    with pytest.raises(Fenced, match=r"kafka:events/0 of table events was committed by another worker"):
+    with pytest.raises(Fenced, match=r"kafka:events/0 of table sessions was committed by another worker"):
         stale.commit(rows(events=events(("b", 0, 0))), {0: at(1)}, NOON)
     assert ids(lake) == ["a"]
     with pytest.raises(Fenced):
@@ -178,16 +178,25 @@ def test_a_claim_is_fenced_by_a_commit_that_came_after_its_last_look(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stale, fresh = lake.claim(SOURCE, [0]), lake.claim(SOURCE, [0])
-    looked = DeltaTable.update_incremental
+    write = DeltaTable.create_write_transaction
 
-    def overtaken(handle: DeltaTable) -> None:
-        looked(handle)
+    def overtaken(*arguments: Any, **options: Any) -> None:
         monkeypatch.undo()
         fresh.commit(rows(), {0: at(1)}, NOON)
+        write(*arguments, **options)
 
-    monkeypatch.setattr(DeltaTable, "update_incremental", overtaken)
-    with pytest.raises(Fenced, match="table sessions"):
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", overtaken)
+    with pytest.raises(Fenced, match="table sessions: "):
         stale.commit(rows(), {0: at(1)}, NOON)
+    assert lake.versions()["sessions"] == 1
+
+
+def test_whoever_was_overtaken_leaves_nothing_behind_in_any_table(lake: Lake) -> None:
+    stale = lake.claim(SOURCE, [0])
+    lake.claim(SOURCE, [0]).commit(rows(), {0: at(0, 500)}, NOON)
+    with pytest.raises(Fenced, match="of table sessions was committed by another worker"):
+        stale.commit(rows(events=events(("a", 0, 0))), {0: at(1)}, NOON)
+    assert ids(lake) == []
 
 
 def test_a_stale_claim_is_fenced_though_the_log_has_grown_by_just_one_commit_of_each(lake: Lake) -> None:
