@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -68,6 +69,10 @@ def parts(folder: Path) -> dict[int, str]:
     return found
 
 
+def has_said(service: Service, words: str) -> bool:
+    return words in service.words()
+
+
 def until_none_is_left(folder: Path) -> None:
     end = time.monotonic() + 10
     while left := parts(folder):
@@ -105,9 +110,7 @@ def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder:
     assert built["rows"] == [["ann", 2]], "ben's session was open when the marts were built"
 
 
-@pytest.mark.parametrize("name", ["worker", "collector"])
-def test_a_part_that_is_killed_is_started_again_and_nothing_is_lost(name: str, folder: Path) -> None:
-    command = {"worker": "worker", "collector": "collect"}[name]
+def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(folder: Path) -> None:
     with up(folder, "up.log") as service:
         url = address(service)
         send(url, "Offer Shown")
@@ -115,17 +118,17 @@ def test_a_part_that_is_killed_is_started_again_and_nothing_is_lost(name: str, f
         answer = httpx.post(f"{url}/v1/batch", json={"batch": [{}] * 7}, timeout=30)
         assert (answer.status_code, answer.json()["rejected"]) == (200, 7)
         service.until(lambda: count(folder, "rejects") == 7)
-        first = part(folder, command)
-        os.kill(first, signal.SIGKILL)
-        service.until(lambda: f"the {name} died and was started again" in service.words())
-        assert part(folder, command) != first
-        if name == "collector":
-            log = folder / "warehouse-data" / "logs" / "collector.log"
-            service.until(lambda: log.read_text(encoding="utf-8").count("collecting at ") == 2)
-            url = log.read_text(encoding="utf-8").rpartition("collecting at ")[2].strip()
+        for name, command in (("worker", "worker"), ("collector", "collect")):
+            first = part(folder, command)
+            os.kill(first, signal.SIGKILL)
+            service.until(partial(has_said, service, f"the {name} died and was started again"))
+            assert part(folder, command) != first
+        log = folder / "warehouse-data" / "logs" / "collector.log"
+        service.until(lambda: log.read_text(encoding="utf-8").count("collecting at ") == 2)
+        url = log.read_text(encoding="utf-8").rpartition("collecting at ")[2].strip()
         send(url, "Bought")
         assert service.stop(signal.SIGINT) == 0
-    assert (count(folder, "events"), count(folder, "sessions")) == (2, 1)
+    assert (count(folder, "events"), count(folder, "rejects"), count(folder, "sessions")) == (2, 7, 1)
     until_none_is_left(folder)
 
 
