@@ -22,16 +22,26 @@ def parse_duration(text: str) -> timedelta:
     parts = _PART.findall(compact)
     if not parts or "".join(number + unit for number, unit in parts) != compact:
         raise ValueError(f"{text!r} is no duration; write for example 90s, 30m, 2h, 1h30m or 14d")
-    return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+    try:
+        return sum((float(number) * _UNITS[unit] for number, unit in parts), timedelta())
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any duration we know") from None
 
 
 def format_duration(duration: timedelta) -> str:
-    """The shortest text that ``parse_duration`` reads back as the same duration; ``0s`` for none."""
+    """A short text that ``parse_duration`` reads back as the same duration; ``0s`` for none.
+
+    Raises ``ValueError`` for a negative one, which has no such text.
+    """
+    if duration < timedelta():
+        raise ValueError(f"{duration} is negative")
     rest, parts = duration, ""
-    for unit in ("d", "h", "m", "s", "ms"):
+    for unit in ("d", "h", "m", "s"):
         count, rest = divmod(rest, _UNITS[unit])
         if count:
             parts += f"{count}{unit}"
+    if rest:
+        parts += f"{rest / _UNITS['ms']:g}ms"
     return parts or "0s"
 
 

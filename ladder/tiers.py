@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
-from ladder.durations import parse_duration
+from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
 
 Role = Literal["ask", "yes", "no", "reward", "cheer", "regret"]
@@ -26,6 +27,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Scalar = str | bool | int | float
 
 MIN_TIERS, MAX_TIERS = 2, 32
+MAX_DURATION = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class _MarkFile(msgspec.Struct, forbid_unknown_fields=True):
 class _RuleFile(msgspec.Struct, forbid_unknown_fields=True):
     is_: Annotated[list[_MarkFile], msgspec.Meta(min_length=1)] = msgspec.field(name="is")
     event: Annotated[str, msgspec.Meta(min_length=1)] | None = None
-    where: dict[str, Scalar] = {}
+    where: dict[str, Any] = {}
 
 
 class _LadderFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -175,6 +177,8 @@ def parse_ladder(text: str, origin: str) -> Ladder:
             raise refuse(key, str(error)) from None
         if key != "lateness" and not durations[key]:
             raise refuse(key, "must be longer than 0")
+        if durations[key] > MAX_DURATION:
+            raise refuse(key, f"must be at most {format_duration(MAX_DURATION)}")
     if durations["max_session_length"] < durations["session_gap"]:
         raise refuse("max_session_length", "must be at least session_gap")
 
@@ -182,6 +186,9 @@ def parse_ladder(text: str, origin: str) -> Ladder:
     for i, rule in enumerate(file.on):
         if rule.event is None and not rule.where:
             raise refuse(f"on[{i}]", "needs `event`, `where` or both; as it stands it would mean every event")
+        for key, value in rule.where.items():
+            if not isinstance(value, Scalar) or (isinstance(value, float) and not isfinite(value)):
+                raise refuse(f"on[{i}].where.{key}", "must be text, a number that JSON has, or true or false")
         marks: list[Mark] = []
         for j, mark in enumerate(rule.is_):
             if mark.tier not in file.tiers:

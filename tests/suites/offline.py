@@ -38,7 +38,7 @@ def _tell(event, arguments):
         said = ["analytics", os.environ.get("GX_ANALYTICS_ENABLED", "")]
     else:
         return
-    line = "\\t".join([str(os.getpid()), *said, " ".join(sys.orig_argv)[:200].replace("\\n", " ")]) + "\\n"
+    line = "\\t".join([str(os.getpid()), *said, " ".join(sys.orig_argv).replace("\\n", " ")]) + "\\n"
     log = os.open(os.environ["OFFLINE_LOG"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(log, line.encode(errors="replace"))
     os.close(log)
