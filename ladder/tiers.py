@@ -27,7 +27,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Scalar = str | bool | int | float
 
 MIN_TIERS, MAX_TIERS = 2, 32
-MAX_DURATION = timedelta(days=3650)
+MAX_DURATION = timedelta(days=36_500)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ def test_2_and_32_tiers_are_allowed() -> None:
         (HEAD + 'session_gap = "0s"', "line 3, session_gap: must be longer than 0"),
         (HEAD + 'session_gap = "0.0001ms"', "line 3, session_gap: must be longer than 0"),
         (HEAD + 'lateness = "-1h"', "line 3, lateness: '-1h' is no duration"),
-        (HEAD + 'lateness = "4000d"', "line 3, lateness: must be at most 3650d"),
+        (HEAD + 'lateness = "36501d"', "line 3, lateness: must be at most 36500d"),
         (HEAD + 'lateness = "999999999999999d"', "line 3, lateness: '999999999999999d' is longer than any duration"),
         (
             HEAD + 'session_gap = "2h"\nmax_session_length = "1h"',
