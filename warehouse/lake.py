@@ -16,9 +16,9 @@ from __future__ import annotations
 import json
 import os
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -98,8 +98,36 @@ class Lake:
 
     def append(self, table: str, rows: pa.Table, *, now: datetime) -> None:
         """Add rows that come from no Kafka offset; all of them become visible at once."""
-        handle = self.table(table)
-        _commit(handle, self.root / table, table, rows, {}, now)
+        _commit(self.table(table), self.root / table, _added(self.root / table, table, rows, now), {})
+
+    def replace(
+        self,
+        table: str,
+        gone: Collection[str],
+        parts: Iterable[tuple[date, pa.Table]],
+        *,
+        rearranges: bool,
+        now: datetime,
+    ) -> None:
+        """Take files away and put rows in their place in one commit: a reader sees the one or the other.
+
+        ``gone``: as ``files`` gives them; all of them must be current still.  ``parts``: one file each, of a landed
+        date and rows without it.  ``rearranges``: they are the same rows as before, so that marts need not be built
+        anew.  The files stay on the disk until they are vacuumed, for those who are reading them.
+        For one process at a time; workers, who only add, commit meanwhile as ever.  Raises ``YesladderError`` where a
+        file is not the table's any more; nothing has changed then.
+        """
+        handle, folder = self.table(table), self.root / table
+        current = _sizes(handle)
+        removed: list[AddAction | RemoveAction] = []
+        for path in sorted(Path(file).relative_to(folder).as_posix() for file in gone):
+            if path not in current:
+                raise YesladderError(f"{folder / path} is no file of the table {table} any more; nothing was replaced")
+            removed.append(RemoveAction(path, not rearranges, _milliseconds(now), current[path], _partition_of(path)))
+        added = [_write(folder, table, rows, landed, now) for landed, rows in parts if rows.num_rows]
+        for action in added:
+            action.data_change = not rearranges
+        _commit(handle, folder, [*removed, *added], {})
 
 
 class Claim:
@@ -184,7 +212,8 @@ class Claim:
             # Should this be the log's end the next time, then the commit is ours and nobody else's.
             self._proven[name] = handle.version() + 1
             try:
-                _commit(handle, self._lake.root / name, name, table, versions, now)
+                folder = self._lake.root / name
+                _commit(handle, folder, _added(folder, name, table, now), versions)
             except CommitFailedError as error:
                 raise Fenced(f"table {name}: {error}") from error
             self._left[name].update(versions)
@@ -258,13 +287,16 @@ def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.La
     return empty.lazy()
 
 
+def _added(folder: Path, name: str, rows: pa.Table, now: datetime) -> list[AddAction | RemoveAction]:
+    return [_write(folder, name, rows, now.astimezone(UTC).date(), now)] if rows.num_rows else []
+
+
 def _commit(
-    handle: DeltaTable, folder: Path, name: str, rows: pa.Table, versions: Mapping[str, int], now: datetime
+    handle: DeltaTable, folder: Path, actions: list[AddAction | RemoveAction], versions: Mapping[str, int]
 ) -> None:
-    """Write the rows to one durable file and commit it with the versions."""
+    """Commit files, which are on the disk for good, with the versions."""
     number = handle.version() + 1
     transactions = [Transaction(app, version) for app, version in versions.items()]
-    actions: list[AddAction | RemoveAction] = [_write(folder, name, rows, now)] if rows.num_rows else []
     handle.create_write_transaction(
         actions,
         mode="append",
@@ -288,15 +320,14 @@ def _commit(
             DeltaTable(str(folder)).cleanup_metadata()
 
 
-def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
+def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime) -> AddAction:
     """One Parquet file, on the disk for good before the log can name it (Delta's own writer does not fsync).
 
     Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
     """
     columns = TABLES[name].remove(TABLES[name].get_field_index(LANDED.name))
     rows = rows.select(columns.names).cast(columns)
-    landed = now.astimezone(UTC).date().isoformat()
-    path = f"{LANDED.name}={landed}/{uuid.uuid4()}.parquet"
+    path = f"{LANDED.name}={landed.isoformat()}/{uuid.uuid4()}.parquet"
     target = folder / path
     if not target.parent.exists():
         target.parent.mkdir(exist_ok=True)
@@ -322,11 +353,29 @@ def _write(folder: Path, name: str, rows: pa.Table, now: datetime) -> AddAction:
     return AddAction(
         path=path,
         size=target.stat().st_size,
-        partition_values={LANDED.name: landed},
-        modification_time=int(now.timestamp() * 1000),
+        partition_values=_partition_of(path),
+        modification_time=_milliseconds(now),
         data_change=True,
         stats=json.dumps(stats),
     )
+
+
+def _sizes(handle: DeltaTable) -> dict[str, int]:
+    """The table's current files, relative to its folder, and their bytes."""
+    actions = pa.table(handle.get_add_actions(flatten=True))
+    sizes: dict[str, int] = {}
+    for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
+        sizes[unquote(path)] = size
+    return sizes
+
+
+def _partition_of(path: str) -> dict[str, str | None]:
+    """The partition that a file's folder names: ``landed_date=2026-01-31/...``."""
+    return {LANDED.name: path.partition("/")[0].partition("=")[2]}
+
+
+def _milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
-from ladder.errors import UsageError
+from ladder.errors import UsageError, YesladderError
 from ladder.events import Event
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES, TIME_COLUMN, Position
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
 from warehouse.lake import Claim, Fenced, Lake
+from warehouse.landed import read_commits
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOURCE = "kafka:events"
@@ -432,3 +433,42 @@ def test_rows_that_come_from_no_offset_can_be_added(lake: Lake) -> None:
     lake.append("events", events(("a", 0, 0), source="file:x"), now=NOON)
     claim.commit(rows(events=events(("b", 0, 0))), {0: at(1)}, NOON)
     assert ids(lake) == ["a", "b"]
+
+
+def test_files_are_replaced_in_one_commit_while_a_worker_goes_on(lake: Lake) -> None:
+    """A worker whose claim is older than the replacement commits before, between and after, and is not fenced."""
+    claim = lake.claim(SOURCE, [0])
+    for n in range(3):
+        claim.commit(rows(events=events((f"e{n}", n, n))), {0: at(n + 1)}, NOON)
+    old = lake.files("events")
+    kept = lake.scan("events").collect().to_arrow()
+    days = [(date(2026, 3, 1), kept.slice(0, 2)), (date(2026, 2, 1), kept.slice(2))]
+    lake.replace("events", old, days, rearranges=True, now=NOON)
+    claim.commit(rows(events=events(("e3", 3, 3))), {0: at(4)}, NOON)
+    assert ids(lake) == ["e0", "e1", "e2", "e3"]
+    assert not set(old) & set(lake.files("events"))
+    assert all(Path(file).exists() for file in old)
+    landed = [Path(file).parent.name for file in lake.files("events")]
+    assert sorted(landed) == ["landed_date=2026-02-01", "landed_date=2026-03-01", "landed_date=2026-03-01"]
+    assert lake.claim(SOURCE, [0]).next_offset(0) == 4
+
+
+@pytest.mark.parametrize("rearranges", [True, False])
+def test_the_log_says_whether_a_replacement_changed_rows(lake: Lake, rearranges: bool) -> None:
+    lake.append("events", events(("a", 0, 0)), now=NOON)
+    kept = lake.scan("events").collect().to_arrow()
+    before = lake.versions()["events"]
+    lake.replace("events", lake.files("events"), [(NOON.date(), kept)], rearranges=rearranges, now=NOON)
+    commits = read_commits(lake.root / "events", before, before + 1)
+    assert commits is not None
+    assert (len(commits[0].added), len(commits[0].removed), commits[0].rearranges) == (1, 1, rearranges)
+
+
+def test_a_replacement_of_files_that_are_gone_changes_nothing(lake: Lake) -> None:
+    lake.append("events", events(("a", 0, 0)), now=NOON)
+    old = lake.files("events")
+    lake.replace("events", old, [], rearranges=False, now=NOON)
+    lake.append("events", events(("b", 0, 1)), now=NOON)
+    with pytest.raises(YesladderError, match="is no file of the table events any more"):
+        lake.replace("events", [*lake.files("events"), *old], [], rearranges=False, now=NOON)
+    assert ids(lake) == ["b"]
