@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import polars as pl
 import pyarrow as pa
 
-from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, Position
+from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, TABLES, Position
 from ladder.tiers import Ladder
 from stream.decoding import Decoded, KafkaRecord, PlacedReject, decode
 from stream.rejects import RejectBrake
@@ -109,8 +109,8 @@ class Hold:
         prepared while the one before is being committed, in another thread.
 
         ``idle_until``: partitions without input, and the event time they may be taken to have reached.  ``finish``:
-        input has ended, close every session.  Neither touches a partition of which a crash left events in the lake that
-        are still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
+        input has ended, close every session.  Neither touches a partition of which a crash left something in the lake that
+        is still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
         self._brake.press(decoded.events, decoded.rejects)
@@ -120,8 +120,8 @@ class Hold:
         self.reached.update({p: own[-1] + 1 for p, own in offsets.items()})
         before = {p: self.sessioniser.newest(p) for p in self.reached}
         intake = self.sessioniser.add(decoded.events)
-        # Events that a crash left landed beyond our offset are not late, and must not become so before we reach them.
-        ours = [p for p in self.reached if self.reached[p] >= self._claim.next_offset_of("events", p)]
+        # What a crash left landed or counted beyond our offset was judged before time passed: so it must be again.
+        ours = [p for p in self.reached if self.reached[p] >= max(self._claim.next_offset_of(t, p) for t in TABLES)]
         for p in ours:
             if idle_until is not None and p in idle_until:
                 self.sessioniser.advance(p, idle_until[p])

@@ -269,6 +269,19 @@ def test_what_a_crash_left_landed_on_time_does_not_become_late_by_time_that_pass
     assert sessions(lake) == [["a", "b", "c"]]
 
 
+def test_a_duplicate_that_a_crash_left_counted_is_not_landed_as_late_by_time_that_passes_then(tmp_path: Path) -> None:
+    """Nothing of its batch was landed, so that only the table of checkpoints is ahead."""
+    hold(Lake(tmp_path)).checkpoint([record(0, ("a", 0))], now=NOON)
+    with pytest.raises(PowerCut):
+        hold(CutLake(tmp_path, "sessions")).checkpoint([record(1, ("a", 0))], now=NOON)
+    lake = Lake(tmp_path)
+    again = hold(lake)
+    again.checkpoint([], now=NOON, idle_until={0: NOON + minutes(600)})
+    again.checkpoint([record(1, ("a", 0))], now=NOON)
+    assert landed(lake) == [("a", False)]
+    assert [row[3:5] for row in counts(lake)] == [(1, 0), (0, 1)]
+
+
 def test_a_crash_at_the_end_of_input_loses_no_open_session_though_the_end_was_not_the_end(tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
         hold(CutLake(tmp_path, "sessions")).checkpoint([record(0, ("a", 0))], now=NOON, finish=True)
