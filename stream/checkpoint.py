@@ -109,8 +109,8 @@ class Hold:
         prepared while the one before is being committed, in another thread.
 
         ``idle_until``: partitions without input, and the event time they may be taken to have reached.  ``finish``:
-        input has ended, close every session.  Neither touches a partition of which a crash left something in the lake that
-        is still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
+        input has ended, close every session.  Neither touches a partition of which a crash left something in the lake
+        that is still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
         """
         decoded = decode(records)
         self._brake.press(decoded.events, decoded.rejects)
