@@ -23,11 +23,11 @@ from ladder.errors import YesladderError
 from ladder.tables import TABLES
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
-from warehouse.build_lock import build_lock
 from warehouse.built import MARTS, Built, ladder_hash, read_built, write_built
 from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
 from warehouse.lake import Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
+from warehouse.locks import build_lock
 from warehouse.quality import Gate
 from warehouse.views import create_ladder_tiers, create_lake_views
 
@@ -117,7 +117,7 @@ def build(
     They are built from scratch when ``full`` says so, on the first build, and when the ladder, the SQL or rows already
     built have changed.  ``accept`` lets all batches in that are held back now.  ``gate``: one that is loaded already
     (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
-    Raises ``BuildRunning``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
+    Raises ``Locked``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
     """
     warehouse = lake.root.parent
     tell = progress or (lambda words: None)
