@@ -13,11 +13,14 @@ raised and the writer has lost the partition: it must not go on.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
@@ -41,8 +44,12 @@ _HARDLY_REPEAT = frozenset(
 )
 """Columns that a dictionary only makes larger (by a quarter) and slower to write (by a fifth)."""
 
-_PROPERTIES = {"delta.logRetentionDuration": "interval 1 hours"}
-"""Nobody travels back in time here, and every commit lists the log's folder: a day of them would cost half a second."""
+_PROPERTIES = {
+    "delta.logRetentionDuration": "interval 1 hours",
+    "delta.deletedFileRetentionDuration": "interval 1 hours",
+}
+"""Nobody travels back in time here, and every commit lists the log's folder: a day of them would cost half a second.
+When a file was removed is known by the file itself (see ``Lake.replace``); the log need not drag it along."""
 _CLEAN_EVERY = 100
 """Commits, as often as Delta sums its log up."""
 
@@ -51,11 +58,33 @@ _LAST_TIME = TIME_COLUMN | {"sessions": "ended_at"}
 
 _TIME = pa.timestamp("us", tz="UTC")
 
+_WRITING = "writing.lock"
+
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
 
 
 class Fenced(YesladderError):
     """Another writer has taken a partition over; this one must stop and start anew from the lake."""
+
+
+@dataclass(frozen=True)
+class LoggedFile:
+    """A current file as the log has it.
+
+    ``path``: relative to its table's folder.  ``earliest`` and ``latest``: bounds of the rows' times (of sessions: the
+    first start and the last end); ``size`` in bytes.
+    """
+
+    path: str
+    size: int
+    rows: int
+    earliest: datetime
+    latest: datetime
+
+    @property
+    def landed(self) -> date:
+        """The day its rows landed."""
+        return date.fromisoformat(self.path.partition("/")[0].partition("=")[2])
 
 
 class Lake:
@@ -80,6 +109,46 @@ class Lake:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
         return sorted(_paths(self.table(table)))
 
+    def logged(self, table: str) -> list[LoggedFile]:
+        """The current files of a table with what the log says of them, by path."""
+        actions = pa.table(self.table(table).get_add_actions(flatten=True)).to_pylist()
+        found = [
+            LoggedFile(
+                unquote(action["path"]),
+                action["size_bytes"],
+                action["num_records"],
+                action[f"min.{TIME_COLUMN[table]}"],
+                action[f"max.{_LAST_TIME[table]}"],
+            )
+            for action in actions
+        ]
+        return sorted(found, key=lambda file: file.path)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Held from before a file is written until the log names it: meanwhile nobody may take it for a leftover."""
+        with (self.root / _WRITING).open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def nobody_writing(self, patience_s: float) -> Iterator[None]:
+        """Keep all writers of this lake waiting; raises ``YesladderError`` where one is at it all the time."""
+        until = time.monotonic() + patience_s
+        with (self.root / _WRITING).open("a") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise YesladderError(
+                            f"{self.root}: a worker has been between writing a file and committing it for"
+                            f" {patience_s:.0f} s; no file was deleted (is a worker stopped or stuck?)"
+                        ) from None
+                    time.sleep(0.01)
+            yield
+
     def versions(self) -> dict[str, int]:
         """The version of each table's log."""
         return {name: self.table(name).version() for name in TABLES}
@@ -98,7 +167,8 @@ class Lake:
 
     def append(self, table: str, rows: pa.Table, *, now: datetime) -> None:
         """Add rows that come from no Kafka offset; all of them become visible at once."""
-        _commit(self.table(table), self.root / table, _added(self.root / table, table, rows, now), {})
+        with self.writing():
+            _commit(self.table(table), self.root / table, _added(self.root / table, table, rows, now), {})
 
     def replace(
         self,
@@ -113,7 +183,8 @@ class Lake:
 
         ``gone``: as ``files`` gives them; all of them must be current still.  ``parts``: one file each, of a landed
         date and rows without it.  ``rearranges``: they are the same rows as before, so that marts need not be built
-        anew.  The files stay on the disk until they are vacuumed, for those who are reading them.
+        anew.  The files stay on the disk until they are vacuumed, for those who are reading them; the time of their
+        last change is from now on that of their removal.
         For one process at a time; workers, who only add, commit meanwhile as ever.  Raises ``YesladderError`` where a
         file is not the table's any more; nothing has changed then.
         """
@@ -124,10 +195,13 @@ class Lake:
             if path not in current:
                 raise YesladderError(f"{folder / path} is no file of the table {table} any more; nothing was replaced")
             removed.append(RemoveAction(path, not rearranges, _milliseconds(now), current[path], _partition_of(path)))
-        added = [_write(folder, table, rows, landed, now) for landed, rows in parts if rows.num_rows]
-        for action in added:
-            action.data_change = not rearranges
-        _commit(handle, folder, [*removed, *added], {})
+            with suppress(FileNotFoundError):
+                os.utime(folder / path, (now.timestamp(), now.timestamp()))
+        with self.writing():
+            added = [_write(folder, table, rows, landed, now) for landed, rows in parts if rows.num_rows]
+            for action in added:
+                action.data_change = not rearranges
+            _commit(handle, folder, [*removed, *added], {})
 
 
 class Claim:
@@ -213,7 +287,8 @@ class Claim:
             self._proven[name] = handle.version() + 1
             try:
                 folder = self._lake.root / name
-                _commit(handle, folder, _added(folder, name, table, now), versions)
+                with self._lake.writing():
+                    _commit(handle, folder, _added(folder, name, table, now), versions)
             except CommitFailedError as error:
                 raise Fenced(f"table {name}: {error}") from error
             self._left[name].update(versions)
@@ -339,6 +414,7 @@ def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime)
             compression="zstd",
             compression_level=1,
             row_group_size=128 * 1024,
+            write_page_checksum=True,
             use_dictionary=[path for path in _leaves(rows.schema) if path.rpartition(".")[2] not in _HARDLY_REPEAT],
         )
         file.flush()
