@@ -17,11 +17,22 @@ LAG_RECORDS = Gauge("yesladder_lag_records", "Kafka records not committed to the
 WATERMARK_DELAY = Gauge("yesladder_watermark_delay_seconds", "How far event time is behind the clock", ["partition"])
 
 COLLECTOR_ANSWERS = Counter("yesladder_collector_answers_total", "Answers of the collector", ["status"])
-COLLECTOR_EVENTS = Counter("yesladder_collector_events_total", "Events that Kafka has acknowledged to the collector")
+COLLECTOR_EVENTS = Counter(
+    "yesladder_collector_events_total", "Events that the collector accepted: Kafka or its spool has them"
+)
 COLLECTOR_REJECTED = Counter(
     "yesladder_collector_events_rejected_total", "Events that the collector made dead letters", ["reason"]
 )
+SPOOL_RECORDS = Gauge("yesladder_collector_spool_records", "Kafka records in the collector's spool")
+SPOOL_BYTES = Gauge("yesladder_collector_spool_bytes", "Bytes of the records in the collector's spool")
+SPOOL_OLDEST = Gauge(
+    "yesladder_collector_spool_oldest_seconds", "How long the first of them has waited for Kafka; 0 when none waits"
+)
+SPOOL_REFUSED = Gauge(
+    "yesladder_collector_spool_refused_records", "Those of them that Kafka refuses and that are kept aside"
+)
 COLLECTOR_IN_FLIGHT_BYTES = Gauge("yesladder_collector_in_flight_bytes", "Bodies received and not answered yet")
 COLLECTOR_PUBLISH_SECONDS = Histogram(
-    "yesladder_collector_publish_seconds", "Time from handing a group of requests to the publisher to Kafka's word"
+    "yesladder_collector_publish_seconds",
+    "Time from handing a group of requests to the publisher to the word of Kafka or of the spool",
 )

@@ -1,6 +1,7 @@
 """The collector: clients' HTTP requests in, records on Kafka out.
 
-A request is answered with 200 once Kafka has acknowledged its events, never before.  What clients need from a
+A request is answered with 200 once Kafka has acknowledged its events or the spool has fsynced them, never before.  What
+clients need from a
 collector (exactly 200, errors as ``{"code", "message"}``, 503 with Retry-After, JSON under any Content-Type) was
 measured with the clients: docs/collector.md.
 
@@ -27,11 +28,12 @@ from ladder.rejects import Reject
 from producers.bodies import plain_body, too_large
 from producers.dialects import SEGMENT_BATCH, SEGMENT_SINGLE, Dialect, Envelope
 from producers.group_commit import GroupCommit
+from producers.health import Health
 from producers.http_head import PREFLIGHT, ASGIApp, Headers, Receive, Request, Scope, Send, cross_origin
 from producers.limits import DEFAULT_LIMITS, Limits
 from producers.publisher import Publisher, PublishError
-from producers.readiness import Readiness
 from producers.refusals import ANSWERS, Code, Refused
+from producers.spooling import SpoolState
 
 _log = logging.getLogger(__name__)
 
@@ -75,15 +77,17 @@ def create_app(
     *,
     write_keys: frozenset[str] | None,
     is_ready: Callable[[], bool],
+    spool: Callable[[], SpoolState] | None = None,
     limits: Limits = DEFAULT_LIMITS,
     now: Callable[[], datetime] = utc_now,
 ) -> ASGIApp:
     """The collector as an ASGI application.
 
     ``write_keys``: None accepts any key and none at all.  ``is_ready``: whether Kafka can be reached, asked by
-    ``GET /health`` in a thread, at most once a second.  ``now``: UTC.  The publisher stays its owner's to close.
+    ``GET /health`` in a thread, at most once a second.  ``spool``: how it is, where the publisher has one; with it the
+    collector is ready without Kafka, until it is full.  ``now``: UTC.  The publisher stays its owner's to close.
     """
-    return _Collector(publisher, write_keys, is_ready, limits, now)
+    return _Collector(publisher, write_keys, Health(is_ready, spool, now), limits, now)
 
 
 class _Collector:
@@ -91,7 +95,7 @@ class _Collector:
         self,
         publisher: Publisher,
         write_keys: frozenset[str] | None,
-        is_ready: Callable[[], bool],
+        health: Health,
         limits: Limits,
         now: Callable[[], datetime],
     ) -> None:
@@ -101,7 +105,7 @@ class _Collector:
         self._next_received = datetime.min.replace(tzinfo=UTC)
         self._in_flight_bytes = 0
         self._commit = GroupCommit(publisher, limits.answer_within_s)
-        self._readiness = Readiness(is_ready)
+        self._health = health
         self._ok = COLLECTOR_ANSWERS.labels(200)
         COLLECTOR_IN_FLIGHT_BYTES.set_function(lambda: self._in_flight_bytes)
 
@@ -137,9 +141,7 @@ class _Collector:
             return await self._take(route, request, receive), [_JSON]
         if request.method in ("GET", "HEAD"):
             if path == "/health":
-                if not await self._readiness.check():
-                    raise Refused("not_ready", "Kafka cannot be reached")
-                return b'{"status":"ok"}', [_JSON]
+                return msgspec.json.encode(await self._health.check()), [_JSON]
             if path == "/metrics":
                 return generate_latest(), [(b"content-type", CONTENT_TYPE_LATEST.encode())]
             if settings := _SETTINGS.fullmatch(path):

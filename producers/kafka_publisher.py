@@ -71,14 +71,14 @@ class KafkaPublisher:
                 return failed(future, self._budget.error())
             self._futures.add(future)
 
-        def ended(reason: str | None) -> None:
+        def ended(error: PublishError | None) -> None:
             with self._lock:
                 self._budget.give_back(size)
                 self._futures.discard(future)
-            if reason is None:
+            if error is None:
                 future.set_result(None)
             else:
-                future.set_exception(PublishError("closed" if self._closed.is_set() else "unavailable", reason))
+                future.set_exception(PublishError("closed", str(error)) if self._closed.is_set() else error)
 
         session.send(records, ended)
         return future

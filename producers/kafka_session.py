@@ -11,15 +11,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import (
+    InvalidRecordError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+)
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from producers.kafka_client import client_settings, connecting, said
+from producers.publisher import PublishError
 from producers.records import Record
 
 _BATCH_BYTES = 900_000
 """Brokers take batches of up to 1,048,588 bytes by default; a larger record makes a batch of its own."""
+
+_REFUSALS = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
+"""Answers that the same record will get again, from a topic with the same settings."""
 
 _MAX_BLOCK_MS = 250
 """For how long ``send`` may hold its caller: only when the topic is gone from the cluster's metadata."""
@@ -79,7 +89,7 @@ class KafkaSession:
                 if time.monotonic() > deadline:
                     raise
 
-    def send(self, records: Sequence[Record], ended: Callable[[str | None], None]) -> None:
+    def send(self, records: Sequence[Record], ended: Callable[[PublishError | None], None]) -> None:
         """Send the records.  ``ended`` is called once, from any thread: None, or what went wrong with one of them."""
 
         def finish(error: Exception | None) -> None:
@@ -89,7 +99,7 @@ class KafkaSession:
             reason = f"Kafka at {self._brokers}: {said(error)}"
             if self.trouble is None:
                 self.trouble = reason
-            ended(reason)
+            ended(PublishError("refused" if isinstance(error, _REFUSALS) else "unavailable", reason))
 
         delivery = _Delivery(len(records) + 1, time.monotonic() + self._overdue_after_s, finish)
         with self._lock:

@@ -19,11 +19,12 @@ MAX_RECORD_BYTES = 1_000_000
 class PublishError(YesladderError):
     """The records are not (all) acknowledged; sending all of them again later is right and safe.
 
-    ``reason``: `overloaded` (too much is under way already), `unavailable` (Kafka did not take them) or `closed`.
+    ``reason``: `overloaded` (too much is under way already), `unavailable` (Kafka did not take them), `refused` (it
+    will not take one of them until somebody changes its settings) or `closed`.
     """
 
     def __init__(
-        self, reason: Literal["overloaded", "unavailable", "closed"], detail: str, retry_after_s: float = 1.0
+        self, reason: Literal["overloaded", "unavailable", "refused", "closed"], detail: str, retry_after_s: float = 1.0
     ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason

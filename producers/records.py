@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from ladder.events import CANONICAL_HEADER, Event, encode
+from ladder.events import CANONICAL_HEADER, Event, decode, encode
 from ladder.rejects import REJECT_HEADER, Reject, encode_reject
 from producers.partitioner import partition_of
 
 MAX_RECORD_BYTES = 512 * 1024
 """Half of what a broker takes by default, so that a record always fits, with its key, headers and batch."""
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+"""Every canonical line has its own ``received_at``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,17 @@ def pack(events: Sequence[Event], partitions: int, max_bytes: int = MAX_RECORD_B
 def pack_reject(reject: Reject) -> Record:
     """The record that carries a dead letter."""
     return Record(key=None, value=encode_reject(reject), partition=None, headers=(REJECT_HEADER,))
+
+
+def repack(record: Record, partitions: int) -> list[Record]:
+    """The same events for a topic with another number of partitions, in their order within each.
+
+    A record of any partition stays as it is.  Raises ``EventError`` for one whose events cannot be read.
+    """
+    if record.partition is None:
+        return [record]
+    lines = record.value.split(b"\n")
+    return pack([decode(line, _NEVER, len(line)) for line in lines], partitions, max(MAX_RECORD_BYTES, record.size))
 
 
 class _Filling:

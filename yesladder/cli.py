@@ -118,7 +118,9 @@ def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
 
 
 @cli.command()
-@settings_options("warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "build_every")
+@settings_options(
+    "warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes", "build_every"
+)
 @click.option(
     "--kafka-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of the embedded broker."
 )
@@ -133,21 +135,29 @@ def up(kafka_port: int, **options: Any) -> None:
 
 
 @cli.command()
-@settings_options(*_CONNECTION, "host", "port", "write_keys")
+@settings_options(*_CONNECTION, "host", "port", "write_keys", "warehouse", "spool", "spool_bytes")
 def collect(**options: Any) -> None:
     """Take events from Segment, Rudder and Jitsu clients over HTTP and put them onto Kafka.
+
+    While Kafka is away they wait in a spool on the local disk, of which each collector needs one of its own.
 
     Example: yesladder collect --brokers localhost:9092 --write-keys my-site
     """
     from producers.collector import create_app
     from producers.serving import serve
     from producers.topics import is_reachable
+    from yesladder.collecting import collecting
     from yesladder.processes import COLLECTING_AT
 
     settings = read_settings(**options)
     connection = settings.connection()
-    with _publisher(settings) as publisher:
-        app = create_app(publisher, write_keys=settings.known_keys(), is_ready=lambda: is_reachable(connection))
+    with collecting(settings) as (publisher, spool):
+        app = create_app(
+            publisher,
+            write_keys=settings.known_keys(),
+            is_ready=lambda: is_reachable(connection),
+            spool=spool,
+        )
         serve(app, settings.host, settings.port, on_ready=lambda url: click.echo(f"{COLLECTING_AT}{url}"))
 
 

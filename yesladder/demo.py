@@ -139,7 +139,7 @@ def _start_parts(stack: ExitStack, brokers: str, folder: Path, ladder_file: str)
     stack.callback(worker.stop)
     collector = Part(
         "collector",
-        ["collect", *common, "--port", str(port)],
+        ["collect", *common, "--port", str(port), "--spool-bytes", "0"],
         folder / "logs" / "collector.log",
         environment=environment,
     )

@@ -56,6 +56,14 @@ class Settings(BaseSettings):
     write_keys: str | None = Field(
         None, description="write keys that the collector knows, separated by commas; without any, every key is taken"
     )
+    spool: Path | None = Field(
+        None, description="folder where the collector keeps events while Kafka is away; without it WAREHOUSE/spool"
+    )
+    spool_bytes: int = Field(
+        1 << 30,
+        ge=0,
+        description="how much of that it keeps before it answers 503; 0: nothing, and no folder is needed",
+    )
     group: str = Field("yesladder", description="the worker's consumer group")
     checkpoint_interval: Duration = Field(timedelta(seconds=1), description="the longest time between two commits")
     checkpoint_events: int = Field(50_000, ge=1, description="events after which a commit comes earlier")
@@ -97,6 +105,10 @@ class Settings(BaseSettings):
             certificate_file=self.certificate_file,
             key_file=self.key_file,
         )
+
+    def spool_folder(self) -> Path:
+        """Where the collector spools."""
+        return self.warehouse / "spool" if self.spool is None else self.spool
 
     def known_keys(self) -> frozenset[str] | None:
         """The write keys; None where every key is taken."""

@@ -59,7 +59,8 @@ def run_up(settings: Settings, kafka_port: int) -> None:
             stack.callback(lambda: wait_until_landed(connection, topic, lake, worker))
         listen = ["--host", settings.host, "--port", str(settings.port)]
         keys = [] if settings.write_keys is None else ["--write-keys", settings.write_keys]
-        collector = Part("collector", ["collect", *common, *listen, *keys], logs / "collector.log")
+        spool = ["--spool", str(settings.spool_folder()), "--spool-bytes", str(settings.spool_bytes)]
+        collector = Part("collector", ["collect", *common, *listen, *keys, *spool], logs / "collector.log")
         stack.callback(collector.stop)
 
         wait_for(lambda: stopping.is_set() or _is_up(collector))
