@@ -1,4 +1,4 @@
-"""What every publisher promises, the one in memory and the one for Kafka alike."""
+"""What every publisher promises: the one in memory, the one for Kafka, and the one with a spool."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -15,6 +17,8 @@ from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.publisher import MemoryPublisher, Publisher, PublishError
 from producers.records import Record
+from producers.spool import Spool
+from producers.spooling_publisher import SpoolingPublisher
 from producers.topics import ensure_topic
 
 PARTITIONS = 4
@@ -52,12 +56,42 @@ def kafka_rig() -> Iterator[Rig]:
         publisher.close(0)
 
 
-RIGS = {"memory": memory_rig, "kafka": kafka_rig}
+def spooling_rig(max_bytes: int) -> Iterator[Rig]:
+    kafka = MemoryPublisher(PARTITIONS, MAX_IN_FLIGHT_BYTES)
+    with TemporaryDirectory() as folder:
+        spooling = SpoolingPublisher(lambda: kafka, Spool(Path(folder)), max_bytes=max_bytes, patience_s=0.1)
+        yield Rig(spooling, kafka.pause, kafka.resume, kafka.expire, lambda: all_stored(spooling, kafka))
+        kafka.resume()
+        spooling.close(1)
+
+
+def all_stored(spooling: SpoolingPublisher, kafka: MemoryPublisher) -> list[list[Record]]:
+    """What Kafka has, once the spool has given it all that was acknowledged."""
+    deadline = time.monotonic() + 10
+    while spooling.state.records:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return kafka.records
+
+
+FORGETFUL: dict[str, Callable[[], Iterator[Rig]]] = {
+    "memory": memory_rig,
+    "kafka": kafka_rig,
+    "spool without room": lambda: spooling_rig(max_bytes=1),
+}
+"""Without Kafka they can keep nothing."""
+
+RIGS = FORGETFUL | {"spool": lambda: spooling_rig(max_bytes=10_000_000)}
 
 
 @pytest.fixture(params=RIGS)
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     yield from RIGS[request.param]()
+
+
+@pytest.fixture(params=FORGETFUL)
+def forgetful(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    yield from FORGETFUL[request.param]()
 
 
 def consumed(brokers: str, topic: str) -> list[list[Record]]:
@@ -126,46 +160,46 @@ def test_a_record_that_kafka_would_not_take_is_refused_before_anything_is_sent(r
     assert rig.stored() == [[largest], [], [], []]
 
 
-def test_publishing_never_waits_and_ends_with_an_error_when_the_acknowledgement_does_not_come(rig: Rig) -> None:
-    rig.publisher.publish([record(0, b"before")]).result(timeout=10)
-    rig.pause()
+def test_publishing_never_waits_and_ends_with_an_error_when_the_acknowledgement_does_not_come(forgetful: Rig) -> None:
+    forgetful.publisher.publish([record(0, b"before")]).result(timeout=10)
+    forgetful.pause()
     begin = time.monotonic()
-    future = rig.publisher.publish([record(0, b"lost?"), record(1, b"lost?")])
+    future = forgetful.publisher.publish([record(0, b"lost?"), record(1, b"lost?")])
     assert time.monotonic() - begin < 0.5
     assert not future.done()
-    rig.expire()
+    forgetful.expire()
     with pytest.raises(PublishError, match="unavailable") as caught:
         future.result(timeout=10)
     assert caught.value.reason == "unavailable"
     assert caught.value.retry_after_s > 0
 
 
-def test_after_a_silence_it_publishes_again_by_itself_and_in_order(rig: Rig) -> None:
-    rig.publisher.publish([record(0, b"before")]).result(timeout=10)
-    rig.pause()
-    future = rig.publisher.publish([record(0, b"during")])
-    rig.expire()
+def test_after_a_silence_it_publishes_again_by_itself_and_in_order(forgetful: Rig) -> None:
+    forgetful.publisher.publish([record(0, b"before")]).result(timeout=10)
+    forgetful.pause()
+    future = forgetful.publisher.publish([record(0, b"during")])
+    forgetful.expire()
     with pytest.raises(PublishError):
         future.result(timeout=10)
-    rig.resume()
-    eventually_published(rig, [record(0, b"after 1"), record(2, b"elsewhere")])
-    rig.publisher.publish([record(0, b"after 2")]).result(timeout=10)
-    values = [one.value for one in rig.stored()[0] if one.value != b"during"]
+    forgetful.resume()
+    eventually_published(forgetful, [record(0, b"after 1"), record(2, b"elsewhere")])
+    forgetful.publisher.publish([record(0, b"after 2")]).result(timeout=10)
+    values = [one.value for one in forgetful.stored()[0] if one.value != b"during"]
     assert values == [b"before", b"after 1", b"after 2"]
 
 
-def test_more_than_the_limit_under_way_is_refused_until_there_is_room_again(rig: Rig) -> None:
-    rig.pause()
-    accepted = rig.publisher.publish([record(0, b"x" * 600)])
+def test_more_than_the_limit_under_way_is_refused_until_there_is_room_again(forgetful: Rig) -> None:
+    forgetful.pause()
+    accepted = forgetful.publisher.publish([record(0, b"x" * 600)])
     with pytest.raises(PublishError, match="overloaded") as caught:
-        rig.publisher.publish([record(1, b"y" * 600)]).result(timeout=0)
+        forgetful.publisher.publish([record(1, b"y" * 600)]).result(timeout=0)
     assert caught.value.reason == "overloaded"
-    also_accepted = rig.publisher.publish([record(1, b"z" * 300)])
-    rig.resume()
+    also_accepted = forgetful.publisher.publish([record(1, b"z" * 300)])
+    forgetful.resume()
     accepted.result(timeout=10)
     also_accepted.result(timeout=10)
-    rig.publisher.publish([record(1, b"y" * 600)]).result(timeout=10)
-    assert [[one.value[:1] for one in taken] for taken in rig.stored()] == [[b"x"], [b"z", b"y"], [], []]
+    forgetful.publisher.publish([record(1, b"y" * 600)]).result(timeout=10)
+    assert [[one.value[:1] for one in taken] for taken in forgetful.stored()] == [[b"x"], [b"z", b"y"], [], []]
 
 
 def test_a_publish_larger_than_the_limit_goes_through_when_nothing_else_is_under_way(rig: Rig) -> None:
@@ -189,17 +223,17 @@ def test_closing_waits_for_what_is_under_way(rig: Rig) -> None:
     assert sum(len(taken) for taken in rig.stored()) == 40
 
 
-def test_closing_gives_up_what_is_not_acknowledged_in_time_and_refuses_what_comes_after(rig: Rig) -> None:
-    rig.pause()
-    future = rig.publisher.publish([record(0, b"x")])
+def test_closing_gives_up_what_is_not_acknowledged_in_time_and_refuses_what_comes_after(forgetful: Rig) -> None:
+    forgetful.pause()
+    future = forgetful.publisher.publish([record(0, b"x")])
     begin = time.monotonic()
-    rig.publisher.close(timeout_s=0.2)
+    forgetful.publisher.close(timeout_s=0.2)
     assert time.monotonic() - begin < 3
-    for late in (future, rig.publisher.publish([record(0, b"y")])):
+    for late in (future, forgetful.publisher.publish([record(0, b"y")])):
         with pytest.raises(PublishError, match="closed") as caught:
             late.result(timeout=1)
         assert caught.value.reason == "closed"
-    rig.publisher.close(timeout_s=0.2)
+    forgetful.publisher.close(timeout_s=0.2)
 
 
 def test_threads_may_publish_together_and_each_keeps_its_order(rig: Rig) -> None:

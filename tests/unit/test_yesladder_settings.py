@@ -47,6 +47,8 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "host": ("::", "::"),
         "port": ("1", 1),
         "write_keys": ("a,b", "a,b"),
+        "spool": ("/ssd/spool", Path("/ssd/spool")),
+        "spool_bytes": ("0", 0),
         "group": ("g", "g"),
         "checkpoint_interval": ("1m30s", timedelta(seconds=90)),
         "checkpoint_events": ("7", 7),
@@ -145,3 +147,8 @@ def test_the_ladder_is_the_named_file_else_the_one_here_else_the_built_in_one(pl
 def test_a_named_ladder_that_is_missing_is_an_error_and_no_fallback() -> None:
     with pytest.raises(UsageError, match=r"nowhere\.toml: there is no such ladder file"):
         read_settings(ladder="nowhere.toml").load_ladder()
+
+
+def test_the_spool_is_in_the_warehouse_unless_it_has_a_folder_of_its_own() -> None:
+    assert read_settings(warehouse="/data").spool_folder() == Path("/data/spool")
+    assert read_settings(warehouse="/data", spool="/ssd").spool_folder() == Path("/ssd")
