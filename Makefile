@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format docs bench assets clean
+.PHONY: help install demo test test-kafka test-all check format docs bench assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,10 +23,13 @@ install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
 demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
 	@$(BIN)/yesladder demo
 
-test: install  ## all tests but those that need a browser
-	$(BIN)/pytest -m "not browser"
+test: install  ## all tests but those that need a browser or Apache Kafka
+	$(BIN)/pytest -m "not browser and not kafka"
 
-test-all: install  ## all tests; the browser ones need Chromium (apt-get install chromium)
+test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
+	$(BIN)/pytest -m kafka
+
+test-all: install  ## all tests; they need Chromium (apt-get install chromium), Java 17 and Maven
 	$(BIN)/pytest
 
 check: install  ## style, types and the direction of imports

@@ -18,6 +18,8 @@ from ladder.errors import UsageError, YesladderError
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Kafka's "which requests do you know?": size, api key 18, version 0, correlation id 1, no client id."""
 
+_TLS_ALERT = b"\x15\x03"
+
 
 def client_settings(connection: KafkaConnection, connect_timeout_s: float) -> dict[str, Any]:
     """Keyword arguments for any kafka-python client."""
@@ -89,8 +91,14 @@ def unreachable(address: str, tls: ssl.SSLContext | None, timeout_s: float) -> s
                 head += more
     except TimeoutError:
         return "no answer"
+    except ssl.SSLCertVerificationError as error:
+        return f"its certificate is not to be trusted ({error.verify_message}); is this the authority's file?"
+    except (ssl.SSLEOFError, ConnectionResetError) if tls is not None else ():
+        return "closed the connection in the TLS handshake; does it speak TLS on this port?"
     except OSError as error:
         return said(error)
+    if head[:2] == _TLS_ALERT and tls is None:
+        return "it speaks TLS on this port (SSL or SASL_SSL)"
     if len(head) < 8:
         return "closed the connection without an answer"
     if head[4:] != _API_VERSIONS[8:12]:

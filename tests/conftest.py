@@ -1,16 +1,19 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
+from ladder.connection import KafkaConnection
 from producers.embedded import EmbeddedBroker
+from tests.suites.apache_kafka import ApacheKafka
+from tests.suites.brokers import Breakable, Broker, breakable_apache, breakable_embedded
 from warehouse.quality import Gate
 
-# The same examples every time, so that a red test is the change's doing; `make fuzz` looks for new ones.
-settings.register_profile("fixed", derandomize=True)
-settings.load_profile("fixed")
+KAFKA_LOGS = pytest.StashKey[Path]()
+KINDS = ["embedded", pytest.param("apache", marks=pytest.mark.kafka)]
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +24,53 @@ def embedded_broker() -> Iterator[EmbeddedBroker]:
 
 
 @pytest.fixture(scope="session")
+def apache_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApacheKafka]:
+    """One Apache Kafka broker for the whole session: whoever harms it makes it well again."""
+    folder = request.config.stash[KAFKA_LOGS] = tmp_path_factory.mktemp("apache-kafka")
+    with ApacheKafka(folder) as kafka:
+        yield kafka
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def broker(request: pytest.FixtureRequest) -> Broker:
+    """The embedded broker, then Apache Kafka, which may be one that runs already (YESLADDER_TEST_BROKERS)."""
+    if request.param == "embedded":
+        embedded: EmbeddedBroker = request.getfixturevalue("embedded_broker")
+        return Broker(embedded.connection)
+    running = os.environ.get("YESLADDER_TEST_BROKERS")
+    if running:
+        return Broker(KafkaConnection(running))
+    kafka: ApacheKafka = request.getfixturevalue("apache_kafka")
+    return Broker(KafkaConnection(kafka.bootstrap))
+
+
+@pytest.fixture(params=KINDS)
+def breakable(request: pytest.FixtureRequest) -> Iterator[Breakable]:
+    """A broker to harm; never one that YESLADDER_TEST_BROKERS names."""
+    if request.param == "embedded":
+        with EmbeddedBroker() as embedded:
+            yield (broker := breakable_embedded(embedded))
+            broker.kill()
+    else:
+        kafka: ApacheKafka = request.getfixturevalue("apache_kafka")
+        yield breakable_apache(kafka)
+        kafka.resume(0)
+        kafka.start(0)
+        kafka.wait_ready()
+
+
+@pytest.fixture(scope="session")
 def gate() -> Iterator[Gate]:
     """One quality gate for all builds: it takes seconds to load."""
     with Gate() as loaded:
         yield loaded
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where a test failed on Apache Kafka, say where its logs are."""
+    report = yield
+    logs = item.config.stash.get(KAFKA_LOGS, None)
+    if report.failed and logs is not None and item.get_closest_marker("kafka") is not None:
+        report.sections.append(("Apache Kafka", f"its logs are in {logs}"))
+    return report

@@ -29,6 +29,7 @@ from ladder.rejects import REJECT_HEADER
 from producers.embedded import EmbeddedBroker
 from producers.limits import DEFAULT_LIMITS
 from producers.topics import end_offsets, ensure_topic
+from tests.suites.brokers import Broker
 from tests.suites.command_line import Service, free_ports, is_answering
 from warehouse.lake import Lake
 
@@ -49,7 +50,7 @@ class Road:
     url: str
     worker_url: str
     lake: Lake
-    broker: EmbeddedBroker
+    broker: Broker
     topic: str
     producer: Any
     accepted: int = 0
@@ -105,10 +106,10 @@ class Road:
 
 
 @pytest.fixture(scope="module")
-def road(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+def road(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     folder = tmp_path_factory.mktemp("bad input")
     topic, (port, worker_port) = f"events-{uuid4().hex}", free_ports(2)
-    kafka = ["--brokers", embedded_broker.brokers, "--topic", topic, "--partitions", PARTITIONS]
+    kafka = ["--brokers", broker.brokers, "--topic", topic, "--partitions", PARTITIONS]
     collect = ["collect", *kafka, "--port", port]
     # The brakes are for their own test: here most of what comes is bad.
     work = [
@@ -122,11 +123,9 @@ def road(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFacto
         url, worker_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{worker_port}"
         collector.until(lambda: is_answering(f"{url}/health"))
         worker.until(lambda: is_answering(f"{worker_url}/health"))
-        producer = KafkaProducer(bootstrap_servers=embedded_broker.brokers, max_request_size=2_000_000)
+        producer = KafkaProducer(bootstrap_servers=broker.brokers, max_request_size=2_000_000)
         lake = Lake(folder / "lake")
-        yield Road(
-            collector, worker, url, worker_url, lake, embedded_broker, topic, producer, pids=[collector.pid, worker.pid]
-        )
+        yield Road(collector, worker, url, worker_url, lake, broker, topic, producer, pids=[collector.pid, worker.pid])
         producer.close(timeout=5)
         assert "Traceback" not in collector.words() + worker.words()
 
@@ -372,16 +371,14 @@ def test_after_all_of_it_good_events_still_land_within_seconds(road: Road) -> No
 # --- the brakes ---
 
 
-def test_a_flood_of_dead_letters_halts_the_worker_before_it_commits_them(
-    embedded_broker: EmbeddedBroker, tmp_path: Path
-) -> None:
+def test_a_flood_of_dead_letters_halts_the_worker_before_it_commits_them(broker: Broker, tmp_path: Path) -> None:
     topic, good, bad = f"events-{uuid4().hex}", 700, 2000
-    ensure_topic(embedded_broker.connection, topic, 1, 1)
-    producer = KafkaProducer(bootstrap_servers=embedded_broker.brokers)
+    ensure_topic(broker.connection, topic, 1, 1)
+    producer = KafkaProducer(bootstrap_servers=broker.brokers)
     for value in [wire() for _ in range(good)] + [b"a producer gone mad"] * bad:
         producer.send(topic, value)
     producer.close(timeout=30)
-    work = ["worker", "--brokers", embedded_broker.brokers, "--topic", topic, "--warehouse", tmp_path]
+    work = ["worker", "--brokers", broker.brokers, "--topic", topic, "--warehouse", tmp_path]
     work += ["--session-timeout", "2s", "--worker-port", "0"]
     with Service(*work, cwd=tmp_path, log=tmp_path / "first.log") as worker:
         assert worker.wait() == 4

@@ -9,42 +9,42 @@ import pytest
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
-from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import Record
 from producers.topics import end_offsets, ensure_topic
+from tests.suites.brokers import Broker
 
 
-def test_a_missing_topic_is_created_as_asked(embedded_broker: EmbeddedBroker) -> None:
+def test_a_missing_topic_is_created_as_asked(broker: Broker) -> None:
     topic = uuid4().hex
-    found = ensure_topic(embedded_broker.connection, topic, 5, 1, {"retention.ms": "60000"})
+    found = ensure_topic(broker.connection, topic, 5, 1, {"retention.ms": "60000"})
     assert (found.partitions, found.was_created) == (5, True)
     assert str(found) == f"created the topic {topic} with 5 partitions"
 
 
-def test_an_existing_topic_stays_as_it_is_and_that_is_said(embedded_broker: EmbeddedBroker) -> None:
+def test_an_existing_topic_stays_as_it_is_and_that_is_said(broker: Broker) -> None:
     topic = uuid4().hex
-    ensure_topic(embedded_broker.connection, topic, 3, 1)
-    same = ensure_topic(embedded_broker.connection, topic, 3, 1)
+    ensure_topic(broker.connection, topic, 3, 1)
+    same = ensure_topic(broker.connection, topic, 3, 1)
     assert str(same) == f"the topic {topic} is there, with 3 partitions"
-    other = ensure_topic(embedded_broker.connection, topic, 8, 1)
+    other = ensure_topic(broker.connection, topic, 8, 1)
     assert (other.partitions, other.was_created) == (3, False)
     assert str(other) == f"the topic {topic} is there with 3 partitions, which stay (8 were asked for)"
 
 
-def test_a_topic_ends_after_the_last_record_of_its_last_batch(embedded_broker: EmbeddedBroker) -> None:
+def test_a_topic_ends_after_the_last_record_of_its_last_batch(broker: Broker) -> None:
     topic = uuid4().hex
-    ensure_topic(embedded_broker.connection, topic, 2, 1)
-    assert end_offsets(embedded_broker.connection, topic) == {0: 0, 1: 0}
-    publisher = KafkaPublisher(embedded_broker.connection, topic)
+    ensure_topic(broker.connection, topic, 2, 1)
+    assert end_offsets(broker.connection, topic) == {0: 0, 1: 0}
+    publisher = KafkaPublisher(broker.connection, topic)
     for records, end in ((3, 3), (1, 4), (500, 504)):
         publisher.publish([Record(None, b"x", 1, ())] * records).result(timeout=10)
-        assert end_offsets(embedded_broker.connection, topic) == {0: 0, 1: end}
+        assert end_offsets(broker.connection, topic) == {0: 0, 1: end}
     publisher.close(1)
 
 
-def test_a_missing_topic_ends_nowhere(embedded_broker: EmbeddedBroker) -> None:
-    assert end_offsets(embedded_broker.connection, uuid4().hex) == {}
+def test_a_missing_topic_ends_nowhere(broker: Broker) -> None:
+    assert end_offsets(broker.connection, uuid4().hex) == {}
 
 
 CLIENTS: dict[str, Callable[[KafkaConnection], object]] = {
@@ -83,17 +83,19 @@ def test_where_something_listens_but_never_answers_the_error_says_so(
 
 
 def test_tls_to_a_broker_without_it_is_an_error_and_no_endless_handshake(
-    embedded_broker: EmbeddedBroker, client: Callable[[KafkaConnection], object]
+    broker: Broker, client: Callable[[KafkaConnection], object]
 ) -> None:
-    said = complaint(client, KafkaConnection(embedded_broker.brokers, "SSL"))
-    assert said == f"no Kafka broker (SSL) in 0.5 s: {embedded_broker.brokers}: no answer"
+    said = complaint(client, KafkaConnection(broker.brokers, "SSL"))
+    # The embedded broker waits for the rest of what it takes for a long request; Apache Kafka hangs up.
+    why = ["no answer", "closed the connection in the TLS handshake; does it speak TLS on this port?"]
+    assert said in [f"no Kafka broker (SSL) in 0.5 s: {broker.brokers}: {each}" for each in why]
 
 
 def test_a_broker_that_does_not_take_our_name_is_an_error_that_says_what_to_check(
-    embedded_broker: EmbeddedBroker, client: Callable[[KafkaConnection], object]
+    broker: Broker, client: Callable[[KafkaConnection], object]
 ) -> None:
-    said = complaint(client, KafkaConnection(embedded_broker.brokers, "SASL_PLAINTEXT", "PLAIN", "me", "secret"))
+    said = complaint(client, KafkaConnection(broker.brokers, "SASL_PLAINTEXT", "PLAIN", "me", "secret"))
     assert said == (
-        f"Kafka at {embedded_broker.brokers} is there, but did not let us in within 0.5 s;"
+        f"Kafka at {broker.brokers} is there, but did not let us in within 0.5 s;"
         " check mechanism, user name and password"
     )

@@ -12,18 +12,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from pathlib import Path
+from uuid import uuid4
 
 import polars as pl
 import pytest
 
 from ladder.events import Event
 from ladder.tiers import Ladder, parse_ladder
-from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import pack
 from producers.topics import end_offsets, ensure_topic
 from stream.decoding import frame_of
 from stream.sessions import sessionise_history
+from tests.suites.brokers import Broker
 from warehouse.lake import Lake
 
 KILLS = 10
@@ -67,7 +68,7 @@ def events(seed: int) -> Iterator[Event]:
 class Worker:
     """`yesladder worker` in a process, started anew whenever it is killed."""
 
-    def __init__(self, broker: EmbeddedBroker, topic: str, folder: Path) -> None:
+    def __init__(self, broker: Broker, topic: str, folder: Path) -> None:
         (folder / "ladder.toml").write_text(LADDER_TEXT, encoding="utf-8")
         self._command = [
             sys.executable, "-P", "-m", "yesladder", "worker", "--brokers", broker.brokers, "--topic", topic,
@@ -101,17 +102,15 @@ class Worker:
 
 @pytest.mark.parametrize("seed", [1])
 def test_every_event_is_in_the_lake_once_after_ten_kills(
-    embedded_broker: EmbeddedBroker, tmp_path: Path, ladder: Ladder, seed: int
+    broker: Broker, tmp_path: Path, ladder: Ladder, seed: int
 ) -> None:
-    topic = f"killed-{seed}"
-    ensure_topic(embedded_broker.connection, topic, PARTITIONS, 1)
+    topic = f"killed-{uuid4().hex}"
+    ensure_topic(broker.connection, topic, PARTITIONS, 1)
     sent: list[Event] = []
     enough = threading.Event()
-    publishing = threading.Thread(
-        target=publish_until, args=(enough, embedded_broker, topic, events(seed), sent), daemon=True
-    )
+    publishing = threading.Thread(target=publish_until, args=(enough, broker, topic, events(seed), sent), daemon=True)
     lake = Lake(tmp_path / "lake")
-    worker = Worker(embedded_broker, topic, tmp_path)
+    worker = Worker(broker, topic, tmp_path)
     publishing.start()
     chance = random.Random(seed)
     landed_at_kills: list[int] = []
@@ -123,7 +122,7 @@ def test_every_event_is_in_the_lake_once_after_ten_kills(
             worker.kill()
         enough.set()
         publishing.join()
-        ends = end_offsets(embedded_broker.connection, topic)
+        ends = end_offsets(broker.connection, topic)
         wait_until_landed(lake, worker, topic, ends)
         assert worker.stop() == 0
     finally:
@@ -149,7 +148,7 @@ def test_every_event_is_in_the_lake_once_after_ten_kills(
 
 
 def publish_until(
-    enough: threading.Event, broker: EmbeddedBroker, topic: str, source: Iterator[Event], sent: list[Event]
+    enough: threading.Event, broker: Broker, topic: str, source: Iterator[Event], sent: list[Event]
 ) -> None:
     """About a thousand events a second; ``sent`` holds what is acknowledged."""
     publisher = KafkaPublisher(broker.connection, topic)

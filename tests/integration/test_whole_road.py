@@ -24,9 +24,9 @@ from polars.testing import assert_frame_equal
 from ladder.tables import TABLES
 from ladder.tiers import Ladder, load_ladder
 from producers.columns import ColumnMap
-from producers.embedded import EmbeddedBroker
 from producers.topics import end_offsets
 from tests.integration.conftest import Demo
+from tests.suites.brokers import Broker
 from tests.suites.command_line import Service, run, run_json
 from tests.suites.raw_file_oracle import tier_table
 from warehouse.build import build
@@ -426,18 +426,18 @@ def _write_rows(file: Path, rows: list[tuple[Any, ...]]) -> None:
 
 
 def test_the_same_file_replayed_onto_kafka_gives_the_same_sessions(
-    lines: list[bytes], once: Lake, embedded_broker: EmbeddedBroker, tmp_path: Path
+    lines: list[bytes], once: Lake, broker: Broker, tmp_path: Path
 ) -> None:
     """But for the two that come again weeks later: so late the stream lets them in, flagged; the SQL drops them."""
     file, topic = written(tmp_path, "all.ndjson", lines), f"events-{uuid4().hex}"
-    kafka = ["--brokers", embedded_broker.brokers, "--topic", topic, "--partitions", "1"]
+    kafka = ["--brokers", broker.brokers, "--topic", topic, "--partitions", "1"]
     done = run_json("replay", file, *kafka, cwd=tmp_path)
     assert done == {"read": 866, "published": 864, "rejected": 2}
     work = ["worker", *kafka, "--warehouse", tmp_path / "w", "--ladder", ladder_file(OTTO), "--worker-port", 0]
     work += ["--drain", "--idle-after", "0s", "--session-timeout", "2s"]
     lake = Lake(tmp_path / "w" / "lake")
     with Service(*work, cwd=tmp_path, log=tmp_path / "worker.log") as worker:
-        ends = end_offsets(embedded_broker.connection, topic)
+        ends = end_offsets(broker.connection, topic)
         worker.until(lambda: lake.claim(f"kafka:{topic}", [0]).next_offset(0) >= ends[0])
         assert worker.stop() == 0
     events = lake.scan("events").collect()

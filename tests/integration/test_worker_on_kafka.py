@@ -23,12 +23,12 @@ from ladder.errors import EventError
 from ladder.events import CANONICAL_HEADER, Event, decode_record
 from ladder.tables import TABLES, Position
 from ladder.tiers import Ladder, load_ladder
-from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import Record, pack
 from producers.topics import end_offsets, ensure_topic
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
+from tests.suites.brokers import Breakable, Broker
 from tests.suites.command_line import Service, free_ports
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
 from warehouse.lake import Lake
@@ -57,7 +57,7 @@ is = [{ tier = "spark", role = "yes" }, { tier = "mini", role = "ask" }]
 class Road:
     """A topic of its own, and the folder of the lake that its workers fill."""
 
-    broker: EmbeddedBroker
+    broker: Broker
     folder: Path
     partitions: int
 
@@ -121,8 +121,8 @@ class Road:
 
 
 @pytest.fixture
-def road(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Road:
-    return Road(embedded_broker, tmp_path, 4)
+def road(broker: Broker, tmp_path: Path) -> Road:
+    return Road(broker, tmp_path, 4)
 
 
 def traffic(seed: int) -> Iterator[list[Record]]:
@@ -281,9 +281,9 @@ def metrics(port: int) -> dict[str, float]:
 
 
 def test_health_and_metrics_tell_how_it_stands_also_where_there_is_nothing_to_own(
-    embedded_broker: EmbeddedBroker, tmp_path: Path
+    broker: Broker, tmp_path: Path
 ) -> None:
-    road = Road(embedded_broker, tmp_path, 1)
+    road = Road(broker, tmp_path, 1)
     road.publish([*pack([*events(0, 30), *events(3000, 5), *events(0, 2)], 1), *[Record(None, b"?", 0, ())] * 3])
     owner_port, other_port = free_ports(2)
     options = ["--checkpoint-interval", "100ms", "--max-reject-share", "1"]
@@ -346,18 +346,19 @@ def test_a_topic_that_ends_before_what_the_lake_holds_is_another_topic(road: Roa
         assert f"partition {partition} ends at offset 1, but the lake holds it up to 100" in worker.words()
 
 
-def test_a_broker_that_falls_silent_for_longer_than_a_session_costs_nothing(tmp_path: Path) -> None:
-    with EmbeddedBroker() as broker:
-        road = Road(broker, tmp_path, 4)
-        road.publish(pack(events(0, 500), 4, max_bytes=2000))
-        (port,) = free_ports(1)
-        with road.worker("--checkpoint-interval", "100ms", port=port) as worker:
-            worker.until(road.landed_to_the_end)
-            broker.pause()
-            time.sleep(4)
-            broker.resume()
-            road.publish(pack(events(500, 500), 4, max_bytes=2000))
-            worker.until(road.landed_to_the_end)
-            assert worker.stop() == 0
-        assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(1000))
-        assert road.rows("checkpoints")["duplicates"].sum() == 0
+def test_a_broker_that_falls_silent_for_longer_than_a_session_costs_nothing(
+    breakable: Breakable, tmp_path: Path
+) -> None:
+    road = Road(breakable, tmp_path, 4)
+    road.publish(pack(events(0, 500), 4, max_bytes=2000))
+    (port,) = free_ports(1)
+    with road.worker("--checkpoint-interval", "100ms", port=port) as worker:
+        worker.until(road.landed_to_the_end)
+        breakable.pause()
+        time.sleep(4)
+        breakable.resume()
+        road.publish(pack(events(500, 500), 4, max_bytes=2000))
+        worker.until(road.landed_to_the_end)
+        assert worker.stop() == 0
+    assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(1000))
+    assert road.rows("checkpoints")["duplicates"].sum() == 0

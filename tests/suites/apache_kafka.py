@@ -251,7 +251,8 @@ class ApacheKafka:
             "group.initial.rebalance.delay.ms": 0,
             # Tests shorten the workers' signs of life (Kafka's own least is 6 s), and lose brokers on purpose.
             "group.min.session.timeout.ms": 1000,
-            "broker.session.timeout.ms": 4000,
+            # A killed broker is let in again when its old session has ended.
+            "broker.session.timeout.ms": 2000 if copies == 1 else 4000,
             "broker.heartbeat.interval.ms": 500,
             "log.cleaner.dedupe.buffer.size": 2 * 1024 * 1024,
             "num.network.threads": 2,
