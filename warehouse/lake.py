@@ -53,12 +53,14 @@ When a file was removed is known by the file itself (see ``Lake.replace``); the 
 _CLEAN_EVERY = 100
 """Commits, as often as Delta sums its log up."""
 
-_LAST_TIME = TIME_COLUMN | {"sessions": "ended_at"}
+LAST_TIME = TIME_COLUMN | {"sessions": "ended_at"}
 """The column that says how late a row of the table reaches; files carry its statistics, too."""
 
 _TIME = pa.timestamp("us", tz="UTC")
 
 _WRITING = "writing.lock"
+
+_TALLY = "tally/"
 
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
 
@@ -118,11 +120,18 @@ class Lake:
                 action["size_bytes"],
                 action["num_records"],
                 action[f"min.{TIME_COLUMN[table]}"],
-                action[f"max.{_LAST_TIME[table]}"],
+                action[f"max.{LAST_TIME[table]}"],
             )
             for action in actions
         ]
         return sorted(found, key=lambda file: file.path)
+
+    def sum_up(self, table: str) -> None:
+        """Write a checkpoint of a table's log, and delete the entries before it that are older than an hour."""
+        handle = self.table(table)
+        handle.create_checkpoint()
+        with suppress(DeltaError, OSError):  # a worker may be at it, too
+            self.table(table).cleanup_metadata()
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -157,9 +166,32 @@ class Lake:
         """A fresh handle on a table."""
         return DeltaTable(str(self.root / name))
 
+    def settled_until(self, source: str, partition: int) -> datetime | None:
+        """The time before which every event of a partition is late or in a session; None where nothing is settled."""
+        return _time_of(self.table("sessions").transaction_version(_settled_app(source, partition)))
+
     def scan(self, name: str) -> pl.LazyFrame:
         """A table's rows as they are now, without ``landed_date``."""
         return _scan(self.table(name), name)
+
+    def positions(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Position]:
+        """How far partitions of sources had come at one moment.
+
+        What the tables hold of them from then on may be more, never less.
+        """
+        version = self.table("sessions").transaction_version
+        return {
+            (source, p): Position(
+                version(_offset_app(source, p)) or 0,
+                _time_of(version(_newest_app(source, p))),
+                _time_of(version(_settled_app(source, p))),
+            )
+            for source, p in places
+        }
+
+    def tally(self, table: str, name: str) -> int:
+        """What all replacements of this table have counted under a name; 0 where none has."""
+        return self.table(table).transaction_version(_TALLY + name) or 0
 
     def claim(self, source: str, partitions: Collection[int]) -> Claim:
         """Take partitions of a source over, as they stand in the lake now."""
@@ -178,13 +210,15 @@ class Lake:
         *,
         rearranges: bool,
         now: datetime,
-    ) -> None:
+        counted: Mapping[str, int] | None = None,
+    ) -> list[str]:
         """Take files away and put rows in their place in one commit: a reader sees the one or the other.
 
         ``gone``: as ``files`` gives them; all of them must be current still.  ``parts``: one file each, of a landed
         date and rows without it.  ``rearranges``: they are the same rows as before, so that marts need not be built
-        anew.  The files stay on the disk until they are vacuumed, for those who are reading them; the time of their
-        last change is from now on that of their removal.
+        anew.  Returns the new files.  The old ones stay on the disk until they are vacuumed, for those who are reading
+        them; the time of their last change is from now on that of their removal.
+        ``counted``: by name, is added to the table's ``tally``.
         For one process at a time; workers, who only add, commit meanwhile as ever.  Raises ``YesladderError`` where a
         file is not the table's any more; nothing has changed then.
         """
@@ -201,7 +235,9 @@ class Lake:
             added = [_write(folder, table, rows, landed, now) for landed, rows in parts if rows.num_rows]
             for action in added:
                 action.data_change = not rearranges
-            _commit(handle, folder, [*removed, *added], {})
+            tallies = {_TALLY + name: self.tally(table, name) + more for name, more in (counted or {}).items()}
+            _commit(handle, folder, [*removed, *added], tallies)
+        return [str(folder / action.path) for action in added]
 
 
 class Claim:
@@ -317,8 +353,7 @@ class Claim:
         return rows
 
     def _time(self, app: str) -> datetime | None:
-        us = self._left["sessions"][app]
-        return None if us is None else _EPOCH + us * _MICROSECOND
+        return _time_of(self._left["sessions"][app])
 
     def _apps(self, table: str) -> list[str]:
         kinds = [self._offset_app]
@@ -327,13 +362,29 @@ class Claim:
         return [app_of(p) for app_of in kinds for p in self._partitions]
 
     def _offset_app(self, partition: int) -> str:
-        return f"{self._source}/{partition}"
+        return _offset_app(self._source, partition)
 
     def _newest_app(self, partition: int) -> str:
-        return f"{self._source}/{partition}/newest"
+        return _newest_app(self._source, partition)
 
     def _settled_app(self, partition: int) -> str:
-        return f"{self._source}/{partition}/settled"
+        return _settled_app(self._source, partition)
+
+
+def _offset_app(source: str, partition: int) -> str:
+    return f"{source}/{partition}"
+
+
+def _newest_app(source: str, partition: int) -> str:
+    return f"{source}/{partition}/newest"
+
+
+def _settled_app(source: str, partition: int) -> str:
+    return f"{source}/{partition}/settled"
+
+
+def _time_of(us: int | None) -> datetime | None:
+    return None if us is None else _EPOCH + us * _MICROSECOND
 
 
 def _paths(handle: DeltaTable) -> list[str]:
@@ -353,7 +404,7 @@ def _paths_since(handle: DeltaTable, column: str, since: datetime) -> list[str]:
 
 def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.LazyFrame:
     """A table's rows; without the files that hold nothing from ``since`` on, as far as their statistics tell."""
-    files = _paths(handle) if since is None else _paths_since(handle, _LAST_TIME[name], since)
+    files = _paths(handle) if since is None else _paths_since(handle, LAST_TIME[name], since)
     if files:
         return pl.scan_parquet(files, hive_partitioning=False, glob=False)
     empty = pl.from_arrow(TABLES[name].empty_table())
@@ -420,7 +471,7 @@ def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime)
         file.flush()
         os.fsync(file.fileno())
     _sync(target.parent)
-    ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], _LAST_TIME[name]}}
+    ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], LAST_TIME[name]}}
     stats = {
         "numRecords": rows.num_rows,
         "minValues": {column: _iso(end["min"].as_py()) for column, end in ends.items()},
