@@ -1,0 +1,135 @@
+"""Many small files become few: of one table, one day of landing and one standing with the marts at a time.
+
+Files are put together in the order of their times, so that each new one covers a stretch of time of its own; within it
+the rows are sorted by visitor and then by time.  Reading a stretch of time skips whole files, reading one visitor skips
+row groups, and repeated values beside one another compress well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+
+from ladder.errors import YesladderError
+from ladder.tables import LANDED, TABLES
+from warehouse.lake import Lake, LoggedFile
+
+TARGET_BYTES = 128 << 20
+"""Large enough that listing files costs nothing, small enough to skip."""
+
+TARGET_ROWS = 1_000_000
+"""What is put together is sorted in memory: with a kilobyte of JSON per event, about two gigabytes."""
+
+_ORDER = {
+    "events": ("visitor_id", "occurred_at", "received_at", "event_id"),
+    "sessions": ("visitor_id", "started_at", "session_id"),
+    "rejects": ("rejected_at", "source", "partition", "record_offset"),
+    "checkpoints": ("source", "partition", "first_offset"),
+}
+
+_SLICE = 16 * 1024
+"""Rows per chunk: text beyond two gigabytes in one chunk is more than Arrow's ``string`` holds."""
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What became of a table's files; ``bytes`` are those read and written."""
+
+    files_before: int = 0
+    files_after: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+    def __add__(self, other: Compacted) -> Compacted:
+        return Compacted(
+            self.files_before + other.files_before,
+            self.files_after + other.files_after,
+            self.bytes_before + other.bytes_before,
+            self.bytes_after + other.bytes_after,
+        )
+
+
+def groups(
+    files: Iterable[LoggedFile],
+    standing: Callable[[str], str | None],
+    *,
+    target_bytes: int = TARGET_BYTES,
+    target_rows: int = TARGET_ROWS,
+) -> list[list[LoggedFile]]:
+    """Which files of a table are to become one file each.
+
+    ``standing``: files of different standing (by path) stay apart, those of None are left alone.  A file is small below
+    half of both targets; only small ones are touched, so of a day's files of one standing with B bytes and R rows at
+    most ``1 + 2 * B / target_bytes + 2 * R / target_rows`` are left, and what has been put together often enough rests.
+    """
+    shelves: dict[tuple[str, str], list[LoggedFile]] = {}
+    for file in files:
+        kind = standing(file.path)
+        if kind is not None and file.size < target_bytes / 2 and file.rows < target_rows / 2:
+            shelves.setdefault((file.path.partition("/")[0], kind), []).append(file)
+    found: list[list[LoggedFile]] = []
+    for _, shelf in sorted(shelves.items()):
+        group: list[LoggedFile] = []
+        for file in sorted(shelf, key=lambda file: (file.earliest, file.latest, file.path)):
+            bytes_then, rows_then = sum(f.size for f in group) + file.size, sum(f.rows for f in group) + file.rows
+            if bytes_then > target_bytes or rows_then > target_rows:
+                found.append(group)
+                group = []
+            group.append(file)
+        found.append(group)
+    return [group for group in found if len(group) > 1]
+
+
+def compact(lake: Lake, table: str, group: Sequence[LoggedFile], *, now: datetime) -> Compacted:
+    """Make one file of these, in one commit that workers and builds know for a mere rearrangement.
+
+    Needs the upkeep lock.  Raises ``YesladderError`` where the rows read are not as many as the log says.
+    """
+    folder = lake.root / table
+    paths = [str(folder / file.path) for file in group]
+    frame = pl.scan_parquet(paths, hive_partitioning=False, glob=False).sort(_ORDER[table]).collect()
+    expected = sum(file.rows for file in group)
+    if len(frame) != expected:
+        raise YesladderError(
+            f"table {table}: {len(group)} files hold {len(frame):,} rows and the log says {expected:,}; they are left"
+            " as they are (`yesladder maintain --check` names the file)"
+        )
+    made = lake.replace(table, paths, [(group[0].landed, arrow_rows(frame, table))], rearranges=True, now=now)
+    return Compacted(
+        len(group), len(made), sum(file.size for file in group), sum(Path(path).stat().st_size for path in made)
+    )
+
+
+def arrow_rows(frame: pl.DataFrame, table: str) -> pa.Table:
+    """Rows of a table as ``Lake.replace`` takes them, in chunks of which each fits Arrow's ``string``."""
+    schema = TABLES[table].remove(TABLES[table].get_field_index(LANDED.name))
+    parts = [
+        frame.slice(begin, _SLICE).to_arrow().select(schema.names).cast(schema)
+        for begin in range(0, len(frame), _SLICE)
+    ]
+    return pa.concat_tables(parts) if parts else schema.empty_table()
+
+
+def standing_of(
+    table: str, in_marts: Collection[str], held: Collection[str], has_marts: bool
+) -> Callable[[str], str | None]:
+    """How a table's files stand with the marts.  Paths in ``in_marts`` and ``held`` begin with the table's name.
+
+    Files in the marts and files that no build has seen stay apart, or rows that were built would be taken for new.
+    Held or accepted batches that are not in the marts are known by their files' names and left alone.
+    """
+
+    def standing(path: str) -> str | None:
+        name = f"{table}/{path}"
+        if name in in_marts:
+            return "built"
+        if name in held:
+            return None
+        return "unbuilt" if has_marts else "landed"
+
+    return standing

@@ -1,0 +1,125 @@
+"""``yesladder maintain``: what keeps the lake small and quick, while workers write and builds read.
+
+In this order: retention, compaction, vacuum, and the logs are summed up.  Any of it may be cut short at any instant;
+the next one goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from ladder.tables import TABLES
+from warehouse.batches import Batches
+from warehouse.built import MARTS, read_built
+from warehouse.compaction import TARGET_BYTES, TARGET_ROWS, Compacted, compact, groups, standing_of
+from warehouse.lake import Lake
+from warehouse.locks import build_lock, upkeep_lock
+from warehouse.retention import first_day_kept, retire
+from warehouse.vacuum import Vacuumed, vacuum
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, and how many of how many files are."""
+
+_BUILD_PATIENCE_S = 600.0
+
+
+@dataclass(frozen=True)
+class Maintained:
+    """What a pass did.  ``retired``: rows by table that were older than people want to keep.
+
+    ``files``: how many each table has now.
+    """
+
+    compacted: Mapping[str, Compacted]
+    vacuumed: Vacuumed
+    files: Mapping[str, int]
+    retired: Mapping[str, int] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """Lines for people."""
+        lines = [f"{rows:,} rows of {table} were older than is kept" for table, rows in self.retired.items() if rows]
+        for table, done in self.compacted.items():
+            if done.files_before:
+                lines.append(
+                    f"{table}: {done.files_before:,} files became {done.files_after:,}"
+                    f" ({_mib(done.bytes_before)} -> {_mib(done.bytes_after)} MiB)"
+                )
+        lines.append(
+            f"{self.vacuumed.files:,} files deleted ({_mib(self.vacuumed.bytes)} MiB); {self.vacuumed.kept:,} more are"
+            " still kept for those who read them"
+        )
+        lines.append("files now: " + ", ".join(f"{table} {count:,}" for table, count in self.files.items()))
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+def maintain(
+    lake: Lake,
+    *,
+    keep: timedelta,
+    retain: timedelta | None = None,
+    progress: Progress = lambda what, done, total: None,
+    now: datetime,
+    target_bytes: int = TARGET_BYTES,
+    target_rows: int = TARGET_ROWS,
+) -> Maintained:
+    """One pass of upkeep over a lake and the marts beside it.
+
+    ``keep``: how long files stay after they were replaced.  ``retain``: rows from before the day that lies this long
+    ago go (None: all are kept).  ``target_bytes`` and ``target_rows``: of a compacted file.
+    Raises ``Locked`` where another upkeep is at it, or a build for ten minutes.
+    """
+    warehouse = lake.root.parent
+    with upkeep_lock(warehouse, now):
+        retired = {} if retain is None else retire(lake, before=first_day_kept(retain, now), now=now)
+        compacted = compact_all(lake, progress=progress, now=now, target_bytes=target_bytes, target_rows=target_rows)
+        with build_lock(warehouse, now, patience_s=_BUILD_PATIENCE_S):
+            vacuumed = vacuum(lake, files_in_marts(lake), keep=keep, now=now)
+        for table in TABLES:
+            lake.sum_up(table)
+        return Maintained(compacted, vacuumed, {table: len(lake.files(table)) for table in TABLES}, retired)
+
+
+def compact_all(
+    lake: Lake,
+    *,
+    progress: Progress = lambda what, done, total: None,
+    now: datetime,
+    target_bytes: int = TARGET_BYTES,
+    target_rows: int = TARGET_ROWS,
+) -> dict[str, Compacted]:
+    """Compact every table, as ``compaction.groups`` says.  Needs the upkeep lock."""
+    has_marts = read_built(lake.root.parent / MARTS) is not None
+    in_marts = files_in_marts(lake)
+    batches = Batches(lake.root.parent / "quality")
+    judged = batches.files("held") | batches.files("accepted")
+    done: dict[str, Compacted] = {}
+    for table in TABLES:
+        standing = standing_of(table, in_marts, judged, has_marts)
+        planned = groups(lake.logged(table), standing, target_bytes=target_bytes, target_rows=target_rows)
+        total, reached = sum(len(group) for group in planned), 0
+        done[table] = Compacted()
+        for group in planned:
+            progress(table, reached, total)
+            done[table] += compact(lake, table, group, now=now)
+            reached += len(group)
+        progress(table, total, total)
+    return done
+
+
+def files_in_marts(lake: Lake) -> frozenset[str]:
+    """The files that the marts' views name, relative to the lake's folder; none where they are another lake's."""
+    built = read_built(lake.root.parent / MARTS)
+    if built is None or built.root != str(lake.root):
+        return frozenset()
+    return frozenset().union(*built.files.values())
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
