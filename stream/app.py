@@ -13,6 +13,8 @@ import asyncio
 import logging
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -42,6 +44,9 @@ EXIT_RESTART = 3
 """The worker lost its hold on something; starting it again is right."""
 EXIT_HALT = 4
 """Starting it again would end the same way; a person must look."""
+
+_STOP_WITHIN = timedelta(seconds=10)
+"""Less than supervisors wait before they kill."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,10 @@ class Assignment:
 
 
 class Assignments:
-    """Who owns the partitions now (see ``stream.transport.Assignments``), and the checkpoints made in its name."""
+    """Who owns the partitions now (see ``stream.transport.Assignments``), and the checkpoints made in its name.
+
+    ``is_finished``: the last checkpoint before the end was made.
+    """
 
     def __init__(
         self,
@@ -138,6 +146,7 @@ class Assignments:
         end: Callable[[int], Any],
     ) -> None:
         self.current: Assignment | None = None
+        self.is_finished = False
         self.last_checkpoint = now()
         self._settings = settings
         self._ladder = ladder
@@ -149,6 +158,7 @@ class Assignments:
         self._commits = ThreadPoolExecutor(1, thread_name_prefix="commit")
         self._due = asyncio.Event()
         self._end = end
+        self._at_work = 0
 
     def fail(self, error: BaseException) -> None:
         """Say why, and end the process."""
@@ -297,8 +307,30 @@ class Assignments:
             if watermark is not None:
                 metrics.WATERMARK_DELAY.labels(partition=str(p)).set((now - watermark).total_seconds())
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a checkpoint is being worked out or written."""
+        return self._at_work > 0
+
+    def end_unless_stopped(self, patience: timedelta) -> None:
+        """End a process that was told to stop and has done nothing for so long: what is not in the lake is in Kafka.
+
+        Told to stop while it starts, Faust may wait for ever for a part of its own.  Runs in a thread.
+        """
+        since = time.monotonic()
+        while time.monotonic() - since < patience.total_seconds():
+            time.sleep(0.1)
+            if self.is_at_work:
+                since = time.monotonic()
+        log.warning("Faust did not stop within %s, so the process ends without it", patience)
+        self._end(0 if self.is_finished else EXIT_RESTART)
+
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(thread, work)
+        self._at_work += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
+        finally:
+            self._at_work -= 1
 
 
 class _Verbatim(codecs.Codec):
@@ -388,6 +420,7 @@ def create_app(
         try:
             await assignments.checkpoint(finish=settings.drain)
             await assignments.settle()
+            assignments.is_finished = True
         except Exception as error:
             assignments.fail(error)
 
@@ -418,7 +451,18 @@ def create_app(
 def run_worker(settings: WorkerSettings, ladder: Ladder, lake: Lake, *, loglevel: str = "WARN") -> None:
     """Run a worker until SIGTERM or SIGINT; leaves through ``SystemExit``."""
     app = create_app(settings, ladder, lake)
-    faust.Worker(app, loglevel=loglevel, redirect_stdouts=False, quiet=True).execute_from_commandline()
+    _Worker(app, loglevel=loglevel, redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+class _Worker(faust.Worker):
+    """Ends when told to, also where Faust does not."""
+
+    app: WorkerApp
+
+    async def stop(self) -> None:
+        assignments = self.app.assignments
+        threading.Thread(target=assignments.end_unless_stopped, args=(_STOP_WITHIN,), daemon=True).start()
+        await super().stop()
 
 
 def _assigned(app: Any) -> set[TP]:

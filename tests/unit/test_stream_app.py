@@ -498,3 +498,29 @@ def test_a_fetch_that_never_reaches_the_agent_ends_the_worker(rig: Rig) -> None:
             assert rig.ended == ended
 
     run(test)
+
+
+def test_a_worker_that_was_told_to_stop_ends_though_faust_does_not_but_not_while_it_writes(tmp_path: Path) -> None:
+    lake = GatedLake(tmp_path)
+    rig = Rig(lake)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        await rig.assignments.checkpoint()
+        await lake.wait_reached()
+        ending = asyncio.create_task(asyncio.to_thread(rig.assignments.end_unless_stopped, timedelta(milliseconds=150)))
+        await asyncio.sleep(0.6)
+        assert rig.ended == []
+        lake.gate.set()
+        await ending
+
+    run(test)
+    assert rig.ended == [EXIT_RESTART]
+    assert rig.offset() == 1
+
+
+def test_after_its_last_checkpoint_a_worker_that_has_to_be_ended_has_done_its_work(rig: Rig) -> None:
+    rig.assignments.is_finished = True
+    rig.assignments.end_unless_stopped(timedelta(milliseconds=1))
+    assert rig.ended == [0]
