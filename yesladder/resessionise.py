@@ -31,9 +31,6 @@ from warehouse.locks import upkeep_lock
 REMOVED_COPIES = "copies removed"
 """The tally of ``events`` that counts them."""
 
-_BUCKET_EVENTS = 1_000_000
-"""Visitors are taken together up to so many events."""
-
 _BUCKET_IDS = 20_000_000
 """Copies are looked for among so many events at a time, by a hash of their ids."""
 
@@ -93,20 +90,23 @@ def resessionise(
     now: datetime,
     since: date | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    bucket_events: int = 1_000_000,
 ) -> Resessionised:
     """Cut the sessions anew that late events or surplus copies make wrong, and take the copies away.
 
-    ``since``: only for late events and copies that landed on this UTC day or later.  ``progress`` is told in a few
-    words what is being done.  Nothing to do is no commit.  Raises ``Locked`` while other upkeep is going on.
+    ``since``: only for visitors with such that landed on this UTC day or later.  ``progress`` is told in a few words
+    what is being done.  ``bucket_events``: visitors are taken together up to so many, which bounds the memory.
+    Nothing to do is no commit.  Raises ``Locked`` while other upkeep is going on.
     """
     with upkeep_lock(lake.root.parent, now):
         progress("looking for late events and copies")
         bounds = _bounds(lake)
-        copies = _copies(lake, bounds, since)
+        copies = _copies(lake, bounds)
         counting = copies.sort(_ARRIVAL).unique(_ID, keep="first", maintain_order=True)
-        touched = pl.concat([copies.select(_VISITOR), _late(lake, bounds, since)]).unique()
+        of_copies = _landed_since(lake, copies, since).select(_VISITOR)
+        touched = pl.concat([of_copies, _late(lake, bounds, since)]).unique()
         done = Resessionised()
-        for number, (source, visitors) in enumerate(_buckets(lake, touched), start=1):
+        for number, (source, visitors) in enumerate(_buckets(lake, touched, bucket_events), start=1):
             progress(f"cutting sessions anew, part {number}")
             of_source = pl.col("source") == source
             done += _mend(lake, ladder, source, visitors, bounds.filter(of_source), counting.filter(of_source), now=now)
@@ -134,35 +134,39 @@ def _bounds(lake: Lake) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _copies(lake: Lake, bounds: pl.DataFrame, since: date | None) -> pl.DataFrame:
-    """All copies of each event that landed more than once in its source, in the columns of ``_ARRIVAL`` and their id.
+def _copies(lake: Lake, bounds: pl.DataFrame) -> pl.DataFrame:
+    """All copies of each event that landed more than once in its source, in the columns ``event_id`` and ``_ARRIVAL``.
 
-    ``since``: of those of which one landed since then.
+    First by hashes, of which most are there once, whatever their event's source.
     """
     id_hash = pl.col("event_id").hash()
-    if since is None:
-        buckets = 1 + sum(file.rows for file in lake.logged("events")) // _BUCKET_IDS
-        hashes = lake.scan("events").select(id_hash=id_hash)
-        repeated = [
-            hashes.filter(pl.col("id_hash") % buckets == n)
-            .group_by("id_hash")
-            .agg(times=pl.len())
-            .filter(pl.col("times") > 1)
-            .select("id_hash")
-            .collect(engine="streaming")
-            for n in range(buckets)
-        ]
-        candidates = pl.concat(repeated)
-    else:
-        candidates = _scan(lake, "events", since).select(id_hash=id_hash).unique().collect(engine="streaming")
+    buckets = 1 + sum(file.rows for file in lake.logged("events")) // _BUCKET_IDS
+    hashes = lake.scan("events").select(id_hash=id_hash)
+    repeated = [
+        hashes.filter(pl.col("id_hash") % buckets == n)
+        .group_by("id_hash")
+        .agg(times=pl.len())
+        .filter(pl.col("times") > 1)
+        .select("id_hash")
+        .collect(engine="streaming")
+        for n in range(buckets)
+    ]
     found = (
         _accounted(lake.scan("events"), bounds)
         .with_columns(id_hash=id_hash)
-        .join(candidates.lazy(), on="id_hash", how="semi")
+        .join(pl.concat(repeated).lazy(), on="id_hash", how="semi")
         .select("event_id", *_ARRIVAL)
         .collect(engine="streaming")
     )
     return found.filter(pl.len().over(_ID) > 1)
+
+
+def _landed_since(lake: Lake, copies: pl.DataFrame, since: date | None) -> pl.DataFrame:
+    """The copies of those events of which one landed since then."""
+    if since is None:
+        return copies
+    fresh = _scan(lake, "events", since).join(copies.lazy(), on=_ID, how="semi").select(_ID)
+    return copies.join(fresh.collect(engine="streaming"), on=_ID, how="semi")
 
 
 def _late(lake: Lake, bounds: pl.DataFrame, since: date | None) -> pl.DataFrame:
@@ -174,7 +178,7 @@ def _late(lake: Lake, bounds: pl.DataFrame, since: date | None) -> pl.DataFrame:
     return late.join(held, on=key, how="anti").select(_VISITOR)
 
 
-def _buckets(lake: Lake, touched: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+def _buckets(lake: Lake, touched: pl.DataFrame, bucket_events: int) -> Iterator[tuple[str, pl.DataFrame]]:
     """A source and some of its visitors (partition and visitor_id) at a time."""
     sizes = (
         lake.scan("events")
@@ -183,7 +187,7 @@ def _buckets(lake: Lake, touched: pl.DataFrame) -> Iterator[tuple[str, pl.DataFr
         .agg(events=pl.len())
         .collect(engine="streaming")
         .sort(_VISITOR)
-        .with_columns(bucket=pl.col("events").cum_sum().over("source") // _BUCKET_EVENTS)
+        .with_columns(bucket=pl.col("events").cum_sum().over("source") // bucket_events)
     )
     for (source, _), visitors in sizes.partition_by("source", "bucket", as_dict=True, maintain_order=True).items():
         yield str(source), visitors.select("partition", "visitor_id")
