@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ladder.tables import TABLES
+from ladder.tables import LANDED, TABLES
 from warehouse.lake import Lake
 
 _WRITERS_PATIENCE_S = 30.0
@@ -35,7 +35,9 @@ def vacuum(lake: Lake, needed: Collection[str], *, keep: timedelta, now: datetim
     """
     before = (now - keep).timestamp()
     current = _current(lake)
-    not_current = [path for path in sorted(lake.root.glob("*/*/*.parquet")) if _name(lake, path) not in current]
+    not_current = [
+        path for path in sorted(lake.root.glob(f"*/{LANDED.name}=*/*.parquet")) if _name(lake, path) not in current
+    ]
     old = [path for path in not_current if _name(lake, path) not in needed and path.stat().st_mtime <= before]
     if not old:
         return Vacuumed(kept=len(not_current))

@@ -30,7 +30,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def on_disk(lake: Lake, table: str) -> set[str]:
-    return {str(path) for path in (lake.root / table).glob("*/*.parquet")}
+    return {str(path) for path in (lake.root / table).glob("landed_date=*/*.parquet")}
 
 
 def test_what_was_replaced_is_deleted_after_the_grace_and_not_before(lake: Lake) -> None:
@@ -54,6 +54,14 @@ def test_what_a_dead_commit_left_goes_and_a_young_one_stays(lake: Lake) -> None:
     assert (leftover.exists(), young.exists()) == (False, True)
     vacuum(lake, (), keep=timedelta(0), now=NOW)
     assert not young.parent.exists(), "a day without files"
+
+
+def test_the_logs_own_parquet_is_left_alone(lake: Lake) -> None:
+    lake.sum_up("events")
+    summed_up = set(lake.root.glob("events/_delta_log/*"))
+    assert any(path.suffix == ".parquet" for path in summed_up)
+    vacuum(lake, (), keep=timedelta(0), now=NOW)
+    assert set(lake.root.glob("events/_delta_log/*")) == summed_up
 
 
 def test_what_the_marts_name_is_never_deleted(lake: Lake) -> None:
