@@ -373,6 +373,38 @@ def build(full: bool, accept: bool, as_json: bool, **options: Any) -> None:
 @cli.command()
 @settings_options("warehouse", "ladder")
 @click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Only for what landed on this day (UTC) or later.  [default: all that is pending]",
+)
+@_json_option
+def resessionise(since: datetime | None, as_json: bool, **options: Any) -> None:
+    """Put late events into their sessions and take out copies that the stream could not know, beside the workers.
+
+    Sessions that may still grow are left for the next pass.  Schedule it, once a night, before a build.
+
+    Example: yesladder resessionise --since 2026-03-01
+    """
+    from yesladder.resessionise import resessionise as run
+
+    settings = read_settings(**options)
+    with status("looking at late events", quiet=as_json) as say:
+        done = run(
+            _lake(settings, must_exist=True),
+            settings.load_ladder(),
+            now=datetime.now(UTC),
+            since=None if since is None else since.date(),
+            progress=say,
+        )
+    if as_json:
+        _print_json(done.to_dict())
+    else:
+        click.echo(done.summary())
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@click.option(
     "--unit",
     type=click.Choice(["session", "visitor"]),
     default="session",
