@@ -1,9 +1,10 @@
 """The collector against the same server that accepts and discards the same bodies.
 
 Each contender is one process with the same uvicorn settings.  The collector publishes with the real Kafka publisher to
-the embedded broker and answers when that has acknowledged.  A third one reads the events as the collector does and
-forgets them: it shows where the time goes.  Load comes from this process, over keep-alive connections that send the
-next body when the last was answered, in bodies of 1, 10 and 100 events; the contenders take turns.
+the embedded broker and answers when that has acknowledged; it runs once with its spool, which is idle here, and once
+without.  Another contender reads the events as the collector does and forgets them: it shows where the time goes.  Load
+comes from this process, over keep-alive connections that send the next body when the last was answered, in bodies of 1,
+10 and 100 events; the contenders take turns.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from base64 import b64encode
 from collections.abc import MutableMapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -32,14 +35,17 @@ from producers.dialects import from_segment, open_batch
 from producers.embedded import EmbeddedBroker
 from producers.http_head import Receive, Scope, Send
 from producers.kafka_publisher import KafkaPublisher
+from producers.publisher import Publisher
 from producers.serving import serve
+from producers.spool import Spool
+from producers.spooling_publisher import SpoolingPublisher
 from producers.topics import ensure_topic
 
 HOST = "127.0.0.1"
 TOPIC = "events"
 PARTITIONS = 4
 SIZES = (1, 10, 100)
-ROLES = ("discarding", "reading", "collector")
+ROLES = ("discarding", "reading", "collector", "collector without spool")
 AGENTS = [
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/%d.0.0.0 Safari/537.36",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_%d like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148",
@@ -206,10 +212,14 @@ def play(role: str, brokers: str) -> None:
     def say(url: str) -> None:
         print(url, flush=True)
 
-    if role == "collector":
-        publisher = KafkaPublisher(KafkaConnection(brokers), TOPIC)
-        serve(create_app(publisher, write_keys=frozenset({"KEY"}), is_ready=lambda: True), HOST, 0, on_ready=say)
-        publisher.close(10)
+    if role.startswith("collector"):
+        with TemporaryDirectory(prefix="yesladder-spool-") as folder:
+            publisher: Publisher = KafkaPublisher(KafkaConnection(brokers), TOPIC)
+            if role == "collector":
+                kafka = publisher
+                publisher = SpoolingPublisher(lambda: kafka, Spool(Path(folder)), max_bytes=1 << 30)
+            serve(create_app(publisher, write_keys=frozenset({"KEY"}), is_ready=lambda: True), HOST, 0, on_ready=say)
+            publisher.close(10)
     else:
         serve(discard if role == "discarding" else read, HOST, 0, on_ready=say)
 
@@ -250,6 +260,10 @@ def main() -> None:
     }
     ratios |= {
         f"collector / reading, {size} a body": middle["collector", size] / middle["reading", size] for size in SIZES
+    }
+    ratios |= {
+        f"collector / without spool, {size} a body": middle["collector", size] / middle["collector without spool", size]
+        for size in SIZES
     }
     write_result(
         Result(

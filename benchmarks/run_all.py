@@ -12,6 +12,7 @@ BENCHMARKS = (
     ["worker.py", "--per-request", "100"],
     ["backfill.py"],
     ["collector.py"],
+    ["spool.py", "--seconds", "60"],
     ["publish.py"],
 )
 
