@@ -19,6 +19,7 @@ _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Kafka's "which requests do you know?": size, api key 18, version 0, correlation id 1, no client id."""
 
 _TLS_ALERT = b"\x15\x03"
+_SILENCE = "no answer"
 
 
 def client_settings(connection: KafkaConnection, connect_timeout_s: float) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def wait_for_broker(connection: KafkaConnection, timeout_s: float) -> None:
             reason = unreachable(address, tls, min(left_s, 2.0))
             if reason is None:
                 return
-            reasons[address] = reason
+            # The last try may have had no time for an answer: what was heard before tells more.
+            if reason != _SILENCE or address not in reasons:
+                reasons[address] = reason
         time.sleep(0.02)
     tried = "; ".join(f"{address}: {reason}" for address, reason in reasons.items())
     raise YesladderError(f"no Kafka broker ({connection.security_protocol}) in {timeout_s:g} s: {tried}")
@@ -90,10 +93,10 @@ def unreachable(address: str, tls: ssl.SSLContext | None, timeout_s: float) -> s
             while len(head) < 8 and (more := connection.recv(8 - len(head))):
                 head += more
     except TimeoutError:
-        return "no answer"
+        return _SILENCE
     except ssl.SSLCertVerificationError as error:
         return f"its certificate is not to be trusted ({error.verify_message}); is this the authority's file?"
-    except (ssl.SSLEOFError, ConnectionResetError) if tls is not None else ():
+    except ssl.SSLEOFError:
         return "closed the connection in the TLS handshake; does it speak TLS on this port?"
     except OSError as error:
         return said(error)

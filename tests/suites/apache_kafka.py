@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 POM = Path(__file__).parents[1] / "kafka" / "pom.xml"
 
 # Brokers live for minutes: quick to start counts more than quick code, and three of them share two cores.
-_JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Dlog4j2.level=INFO"]
+_JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"]
 _CLUSTER_ID = "eWVzbGFkZGVyLXRlc3RzLg"
 _STARTED = b"Kafka Server started"
 _KEEPER = """
@@ -120,7 +120,7 @@ class ApacheKafka:
         self._log_begins[i] = log.stat().st_size if log.exists() else 0
         with log.open("ab") as output:
             self._keepers[i] = subprocess.Popen(
-                ["/bin/sh", "-c", _KEEPER, "sh", *self._java("kafka.Kafka", self._properties(i))],
+                ["/bin/sh", "-c", _KEEPER, "sh", *self._java("kafka.Kafka", self._properties(i), log_level="INFO")],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -209,8 +209,8 @@ class ApacheKafka:
     def _properties(self, i: int) -> Path:
         return self._home(i) / "server.properties"
 
-    def _java(self, program: str, *arguments: object) -> list[str]:
-        return [_java(), *_JAVA, "-cp", f"{self._jars}/*", program, *map(str, arguments)]
+    def _java(self, program: str, *arguments: object, log_level: str = "ERROR") -> list[str]:
+        return [_java(), *_JAVA, f"-Dlog4j2.level={log_level}", "-cp", f"{self._jars}/*", program, *map(str, arguments)]
 
     def _format(self, i: int) -> None:
         self._home(i).mkdir(parents=True, exist_ok=True)
