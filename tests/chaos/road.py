@@ -1,0 +1,301 @@
+"""The road of a run: collector and workers as processes, kept running; what flows; what is on the topic at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from os import kill, pathsep
+from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, prlimit
+from typing import Any
+
+import httpx
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from ladder.errors import YesladderError
+from ladder.events import CANONICAL_HEADER
+from ladder.tiers import Ladder, load_ladder
+from producers.topics import end_offsets
+from stream.checkpoint import Hold
+from stream.rejects import RejectBrake
+from tests.chaos.cluster import Cluster
+from tests.chaos.schedule import SESSION_TIMEOUT_S, Plan
+from tests.chaos.sender import HISTORY, LIVE, Sender
+from tests.suites.command_line import environment, free_ports
+from warehouse.lake import Lake
+from yesladder.processes import COLLECTING_AT, Part
+
+INSIDE = Path(__file__).parent / "inside"
+IDLE_AFTER = timedelta(seconds=3)
+
+
+class Broken(AssertionError):
+    """A promise was not kept, or the road did not get to its end."""
+
+
+class Road:
+    """A topic, a collector, workers and a lake of their own in ``folder``, on a cluster that outlives them."""
+
+    def __init__(self, plan: Plan, cluster: Cluster, folder: Path) -> None:
+        self.plan = plan
+        self.cluster = cluster
+        self.folder = folder
+        self.topic = f"chaos-{plan.seed}-{time.time_ns()}"
+        self.faults = folder / "faults"
+        self.poison: list[bytes] = []
+        self.restarts: Counter[str] = Counter()
+        self.trouble: list[str] = []
+        self._parts: dict[str, Part] = {}
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self.faults.mkdir(parents=True)
+        pace = LIVE if plan.live else HISTORY
+        self._ladder_file = folder / "ladder.toml"
+        self._ladder_file.write_text(pace.ladder, encoding="utf-8")
+        cluster.make_topic(self.topic, plan.partitions)
+        (port,) = free_ports(1)
+        self.url = f"http://127.0.0.1:{port}"
+        self.sender = Sender(self.url, plan.seed, pace)
+        self._brokers = cluster.connection.brokers
+        self._collect = [
+            "collect", "--brokers", self._brokers, "--topic", self.topic, "--port", str(port),
+            "--partitions", str(plan.partitions), "--warehouse", str(folder), "--spool", str(folder / "spool"),
+        ]  # fmt: skip
+        self._keeper = threading.Thread(target=self._keep, name="keeper", daemon=True)
+
+    @property
+    def ladder(self) -> Ladder:
+        return load_ladder(self._ladder_file)
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.folder / "lake")
+
+    @property
+    def source(self) -> str:
+        return f"kafka:{self.topic}"
+
+    def start(self) -> None:
+        self._begin("collector", self._collect)
+        for number in range(self.plan.workers):
+            self.add_worker(number)
+        self._keeper.start()
+        self._wait(lambda: COLLECTING_AT in self._parts["collector"].words(), 30, "the collector does not start")
+        self.sender.start()
+        self._wait(self._has_begun, 40, "no worker commits anything")
+
+    def add_worker(self, number: int) -> None:
+        self._begin(f"worker-{number}", self._worker("--checkpoint-interval", ("200ms", "500ms", "1s")[number % 3]))
+
+    def pid(self, name: str) -> int | None:
+        with self._lock:
+            part = self._parts.get(name)
+            return part.pid if part is not None and part.running else None
+
+    def send(self, name: str, number: signal.Signals) -> bool:
+        """Whether there was anybody to send it to."""
+        pid = self.pid(name)
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            kill(pid, number)
+        return True
+
+    def remove_worker(self, name: str) -> None:
+        """Ask it to leave, and start it no more."""
+        with self._lock:
+            part = self._parts.pop(name, None)
+        if part is not None:
+            self._expect_a_good_end(name, part.stop())
+
+    def limit_files(self, name: str, size: int | None) -> bool:
+        """No file of this process may grow beyond ``size`` bytes; None: any may.  Whether it was there."""
+        pid = self.pid(name)
+        if pid is None:
+            return False
+        with suppress(ProcessLookupError):
+            prlimit(pid, RLIMIT_FSIZE, (RLIM_INFINITY if size is None else size, RLIM_INFINITY))
+        return True
+
+    def ask_for(self, name: str, **fault: Any) -> None:
+        """A fault inside whichever worker comes to it (``inside/sitecustomize.py``)."""
+        unfinished = self.faults / f"{name}.new"
+        unfinished.write_text(json.dumps(fault), encoding="utf-8")
+        unfinished.rename(self.faults / f"{name}.json")
+
+    def take_back(self, name: str) -> bool:
+        """Ask for it no longer.  Whether it has happened."""
+        (self.faults / f"{name}.json").unlink(missing_ok=True)
+        return any((self.faults / f"{name}{end}").exists() for end in (".fired", ".hit"))
+
+    def set_clock(self, name: str, wrong_by_s: float) -> None:
+        folder = self.faults / name
+        folder.mkdir(exist_ok=True)
+        (folder / "clock").write_text(str(wrong_by_s), encoding="utf-8")
+
+    def poison_topic(self, size: float) -> None:
+        """Bytes that are no event, straight onto the topic, from a thread that goes on until Kafka has them."""
+        token = f"poison {len(self.poison)} of {self.topic}".encode()
+        self.poison.append(token)
+        value = (b"\x00\xff\xfe" + token, b'{"event_id":"' + token, b"[" * 2000 + token)[int(size * 3)]
+        headers = [CANONICAL_HEADER] if size > 0.5 else []
+        self.in_background(lambda: self._produce(value, headers))
+
+    def finish(self, patience_s: float) -> None:
+        """All is well again: wait until everything sent is answered and has landed; then everybody ends as asked."""
+        self.sender.finish(patience_s)
+        for thread in self._threads:
+            thread.join(patience_s)
+        self._wait(self._spool_is_empty, patience_s, "the collector's spool does not get empty")
+        self._end({"collector"})
+        ends = end_offsets(self.cluster.inner, self.topic)
+        self._wait(lambda: self.has_landed(ends), patience_s, "the lake does not get to the end of the topic")
+        self._end(set(self._parts))
+
+    def close_sessions(self) -> None:
+        """What a worker with ``--drain`` does at its end, for partitions that nobody owned then."""
+        partitions = range(self.plan.partitions)
+        hold = Hold(self.lake, self.ladder, self.topic, partitions, RejectBrake())
+        hold.checkpoint([], now=datetime.now(UTC), finish=True)
+
+    def in_background(self, work: Callable[[], object]) -> None:
+        """Do it beside everything else; what it raises makes the run fail."""
+
+        def run() -> None:
+            try:
+                work()
+            except Exception as error:
+                self.trouble.append(f"{type(error).__name__}: {error}")
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def close(self) -> None:
+        """Leave nothing running."""
+        self.sender.enough()
+        self._ended.set()
+        if self._keeper.ident is not None:
+            self._keeper.join()
+        with self._lock:
+            for part in self._parts.values():
+                with suppress(ProcessLookupError):
+                    kill(part.pid, signal.SIGKILL)
+                part.stop()
+            self._parts.clear()
+
+    def has_landed(self, ends: Mapping[int, int]) -> bool:
+        claim = self.lake.claim(self.source, list(ends))
+        return all(claim.next_offset(partition) >= end for partition, end in ends.items())
+
+    def records(self) -> Iterator[Any]:
+        """Everything on the topic, in the order of each partition."""
+        places = [TopicPartition(self.topic, partition) for partition in range(self.plan.partitions)]
+        ends = end_offsets(self.cluster.inner, self.topic)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self.cluster.inner.addresses, auto_offset_reset="earliest", group_id=None
+        )
+        try:
+            consumer.assign(places)
+            until = time.monotonic() + 60
+            while any(consumer.position(place) < ends[place.partition] for place in places):
+                if time.monotonic() > until:
+                    raise Broken("the topic cannot be read to its end")
+                for messages in consumer.poll(timeout_ms=500).values():
+                    yield from messages
+        finally:
+            consumer.close()
+
+    def logs(self, name: str) -> str:
+        """All that the parts whose names begin so have said."""
+        return "\n".join(log.read_text(errors="replace") for log in sorted(self.folder.glob(f"{name}*.log")))
+
+    def _worker(self, *options: str) -> list[str]:
+        idle = f"{IDLE_AFTER.total_seconds():g}s" if self.plan.live else "0s"
+        timeout = "2s" if self.plan.cluster == "embedded" else f"{SESSION_TIMEOUT_S}s"
+        return [
+            "worker", "--brokers", self._brokers, "--topic", self.topic, "--group", self.topic,
+            "--warehouse", str(self.folder), "--ladder", str(self._ladder_file), "--idle-after", idle,
+            "--session-timeout", timeout, "--checkpoint-events", "400", "--max-reject-share", "0.9",
+            "--worker-port", "0", "--partitions", str(self.plan.partitions), *(["--drain"] if self.plan.drain else []),
+            *options,
+        ]  # fmt: skip
+
+    def _begin(self, name: str, arguments: list[str]) -> None:
+        folder = self.faults / name
+        folder.mkdir(exist_ok=True)
+        inherited = environment()
+        paths = [str(INSIDE), *filter(None, [inherited.get("PYTHONPATH")])]
+        surroundings = inherited | {"PYTHONPATH": pathsep.join(paths), "CHAOS_FAULTS": str(folder)}
+        with self._lock:
+            self._parts[name] = Part(name, arguments, self.folder / f"{name}.log", environment=surroundings)
+
+    def _keep(self) -> None:
+        """As a supervisor does: whoever ended is started again, unless it asks to be left."""
+        while not self._ended.wait(0.1):
+            with self._lock:
+                for name, part in list(self._parts.items()):
+                    try:
+                        self.restarts[name.partition("-")[0]] += part.check()
+                    except YesladderError as error:
+                        self.trouble.append(str(error))
+                        del self._parts[name]
+
+    def _complain(self) -> None:
+        if self.trouble:
+            raise Broken("; ".join(self.trouble))
+
+    def _wait(self, done: Callable[[], bool], patience_s: float, otherwise: str, every_s: float = 0.1) -> None:
+        until = time.monotonic() + patience_s
+        while not done():
+            self._complain()
+            if time.monotonic() > until:
+                raise Broken(f"{otherwise} within {patience_s:g} s")
+            time.sleep(every_s)
+
+    def _has_begun(self) -> bool:
+        return any((self.folder / "lake" / "checkpoints" / "_delta_log").glob("*1.json"))
+
+    def _spool_is_empty(self) -> bool:
+        with suppress(httpx.TransportError):
+            return bool(httpx.get(f"{self.url}/health", timeout=2).json() == {"status": "ok"})
+        return False
+
+    def _end(self, names: Collection[str]) -> None:
+        """Tell them to stop, all at once, and start them no more."""
+        with self._lock:
+            parts = [(name, self._parts.pop(name)) for name in names if name in self._parts]
+            for _, part in parts:
+                if part.running:
+                    kill(part.pid, signal.SIGTERM)
+        for name, part in parts:
+            self._expect_a_good_end(name, part.stop())
+
+    def _expect_a_good_end(self, name: str, code: int) -> None:
+        # A worker that is still starting has not begun to listen to signals, and has nothing to give up.
+        if code not in (0, -signal.SIGTERM):
+            raise Broken(f"{name} was told to stop and ended with {code}")
+
+    def _produce(self, value: bytes, headers: list[tuple[str, bytes]]) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with suppress(KafkaError):
+                producer = KafkaProducer(
+                    bootstrap_servers=self.cluster.inner.addresses, acks="all", delivery_timeout_ms=8000,
+                    request_timeout_ms=4000, max_block_ms=4000,
+                )  # fmt: skip
+                try:
+                    producer.send(self.topic, value, headers=headers).get(timeout=9)
+                    return
+                finally:
+                    producer.close(timeout=1)
+            time.sleep(0.5)
+        raise Broken("a poison record could not be put onto the topic")

@@ -1,0 +1,234 @@
+"""Runs of chaos, one seed after the other: `python tests/chaos/run.py --seeds 50`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import shutil
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import mkdtemp
+
+if __name__ == "__main__":  # at the end: what is installed is what is tested
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from tests.chaos.cluster import Apache, Cluster, Embedded
+from tests.chaos.faults import End, begin, heal
+from tests.chaos.reconcile import Circumstances, OnTopic, Verdict, reconcile, reconcile_repaired
+from tests.chaos.road import Broken, Road
+from tests.chaos.schedule import KIND, STORM_S, Cluster as ClusterKind, Plan, plan
+from warehouse.quality import Gate
+
+CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
+    ("apache", 3),
+    ("apache", 3),
+    ("apache", 1),
+    ("apache", 2),
+    ("embedded", 1),
+)
+PATIENCE_S = 60.0
+
+
+@dataclass
+class Run:
+    """What came of a seed.  ``injected``: faults that did happen, by kind.  ``signs``: what the logs say of them."""
+
+    plan: Plan
+    verdict: Verdict
+    injected: Counter[str]
+    signs: Counter[str]
+    restarts: Counter[str]
+    seconds: float
+    phases: dict[str, float] = field(default_factory=dict)
+    logs: Path | None = None
+    wrong: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        said = self.verdict
+        words = "ok" if not self.wrong else f"WRONG, logs in {self.logs}"
+        return (
+            f"seed {self.plan.seed:3}  {self.plan.cluster} x{self.plan.brokers}, {self.plan.workers} workers  "
+            f"{self.injected.total():2} faults  {said.answered} answered, {said.events} events ({said.late} late, "
+            f"{said.copies} copies), {said.dead_letters} dead letters, {said.sessions} sessions  "
+            f"{said.lost} lost, {said.doubled} doubled  {self.seconds:.0f} s  {words} {self.phases}"
+        )
+
+
+SIGNS = {
+    "commits refused": "was committed by another worker",
+    "workers ended by themselves": "worker stops:",
+    "collectors connected anew": "connecting anew after",
+}
+
+
+def run_plan(which: Plan, cluster: Cluster, gate: Gate, folder: Path) -> Run:
+    """One run from its first process to its verdict.  What is wrong is in the result, nothing is raised."""
+    started = time.monotonic()
+    injected: Counter[str] = Counter()
+    verdict = Verdict()
+    wrong: list[str] = []
+    road: Road | None = None
+    phases: dict[str, float] = {}
+
+    def lap(phase: str) -> None:
+        phases[phase] = round(time.monotonic() - started - sum(phases.values()), 1)
+
+    try:
+        road = Road(which, cluster, folder)
+        road.start()
+        lap("start")
+        injected += storm(which, road)
+        lap("storm")
+        heal(cluster)
+        road.finish(PATIENCE_S)
+        lap("finish")
+        road.close_sessions()
+        topic = OnTopic()
+        for record in road.records():
+            topic.add(record, road.sender.ledger.good)
+        lake, ladder = road.lake, road.ladder
+        known = Circumstances(
+            time_passed=which.live or which.drain,
+            wrong_clock=any("collector's clock" in kind for kind in injected),
+            repaired="late events put into sessions" in injected,
+        )
+        verdict = reconcile(road.sender.ledger, topic, road.poison, lake, ladder, road.source, known)
+        lap("reconcile")
+        if not verdict.wrong:
+            reconcile_repaired(verdict, topic, lake, ladder, road.source, gate, datetime.now(UTC))
+        lap("repair and build")
+        wrong += verdict.wrong
+    except Exception as error:
+        wrong.append(f"{type(error).__name__}: {error}")
+        if not isinstance(error, Broken | TimeoutError):
+            wrong.append(traceback.format_exc())
+    finally:
+        if road is not None:
+            road.close()
+        heal(cluster)
+    said = "" if road is None else road.logs("worker") + road.logs("collector")
+    return Run(
+        plan=which,
+        verdict=verdict,
+        injected=injected,
+        signs=Counter({sign: said.count(words) for sign, words in SIGNS.items()}),
+        restarts=Counter() if road is None else road.restarts,
+        seconds=time.monotonic() - started,
+        phases=phases,
+        logs=folder,
+        wrong=wrong,
+    )
+
+
+def storm(which: Plan, road: Road) -> Counter[str]:
+    """Let the faults come down, each at its time; those that have happened."""
+    began = time.monotonic()
+    injected: Counter[str] = Counter()
+    waiting: list[tuple[float, str, End]] = []
+    to_come = list(enumerate(which.faults))
+    while to_come or waiting or time.monotonic() - began < STORM_S:
+        now = time.monotonic() - began
+        for item in [item for item in waiting if item[0] <= now]:
+            waiting.remove(item)
+            injected[item[1]] += item[2]()
+        if to_come and to_come[0][1].at_s <= now:
+            number, fault = to_come.pop(0)
+            # What happens once, at a commit, does so when a worker comes to it.
+            at_a_commit = KIND[fault.kind].whom == "lake" and fault.kind not in ("disk slow", "no room for any file")
+            ends_at = max(STORM_S, now + 1.0) if at_a_commit or not fault.for_s else now + fault.for_s
+            waiting.append((ends_at, fault.kind, begin(fault, f"fault-{number}", road)))
+        time.sleep(0.02)
+    return injected
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seeds", type=int, default=3, help="how many, from --first on")
+    arguments.add_argument("--first", type=int, default=1, help="the first seed")
+    arguments.add_argument("--logs", type=Path, help="where to keep what failed (a new folder in /tmp by default)")
+    arguments.add_argument("--results", type=Path, help="write the numbers here, as JSON")
+    arguments.add_argument("--keep", action="store_true", help="keep the folders of all runs")
+    arguments.add_argument("--schedule", action="store_true", help="print what would be done, and do nothing")
+    options = arguments.parse_args()
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what we do to the brokers, told by our own clients
+    plans = [plan(seed, CLUSTERS) for seed in range(options.first, options.first + options.seeds)]
+    if options.schedule:
+        print("\n".join(map(str, plans)))
+        return
+    logs = options.logs or Path(mkdtemp(prefix="yesladder-chaos-"))
+    runs = campaign(plans, logs, keep=options.keep)
+    print(summary(runs))
+    if options.results is not None:
+        options.results.write_text(json.dumps(results(runs), indent=2) + "\n", encoding="utf-8")
+    sys.exit(any(run.wrong for run in runs))
+
+
+def campaign(plans: list[Plan], logs: Path, *, keep: bool = False, say: Callable[[str], None] = print) -> list[Run]:
+    """All of them, those of one cluster together; a line for each, and everything known of one that fails."""
+    runs: list[Run] = []
+    with Gate() as gate:
+        for kind in dict.fromkeys((which.cluster, which.brokers) for which in plans):
+            with ExitStack() as stack:
+                cluster = stack.enter_context(cluster_of(*kind, logs))
+                for which in (one for one in plans if (one.cluster, one.brokers) == kind):
+                    done = run_plan(which, cluster, gate, logs / f"seed-{which.seed}")
+                    runs.append(done)
+                    say(done.line())
+                    if done.wrong:
+                        say("\n".join([str(which), *done.wrong]))
+                    elif not keep and done.logs is not None:
+                        shutil.rmtree(done.logs, ignore_errors=True)
+    return runs
+
+
+def cluster_of(kind: ClusterKind, brokers: int, logs: Path) -> Cluster:
+    logs.mkdir(parents=True, exist_ok=True)
+    return Embedded(logs / "embedded.log") if kind == "embedded" else Apache(logs / f"kafka-{brokers}", brokers)
+
+
+def results(runs: list[Run]) -> dict[str, object]:
+    """The numbers of a campaign."""
+    injected = sum((run.injected for run in runs), Counter[str]())
+    return {
+        "seeds": [run.plan.seed for run in runs],
+        "failed": [run.plan.seed for run in runs if run.wrong],
+        "faults": injected.total(),
+        "by_kind": dict(sorted(injected.items())),
+        "signs": dict(sum((run.signs for run in runs), Counter[str]())),
+        "restarts": dict(sum((run.restarts for run in runs), Counter[str]())),
+        **{
+            name: sum(value for run in runs for key, value in asdict(run.verdict).items() if key == name)
+            for name in (
+                "answered",
+                "events",
+                "late",
+                "copies",
+                "beyond",
+                "late_copies",
+                "dead_letters",
+                "sessions",
+                "lost",
+                "doubled",
+            )
+        },
+        "seconds": round(sum(run.seconds for run in runs)),
+    }
+
+
+def summary(runs: list[Run]) -> str:
+    told = results(runs)
+    kinds = told.pop("by_kind")
+    lines = [f"  {count:4}  {kind}" for kind, count in dict(kinds).items()] if isinstance(kinds, dict) else []
+    return "\n".join([json.dumps(told), "faults:", *lines])
+
+
+if __name__ == "__main__":
+    main()
