@@ -20,6 +20,7 @@ from producers.http_head import ASGIApp, Receive, Scope
 from producers.limits import Limits
 from producers.publisher import MemoryPublisher, PublishError
 from producers.records import Record
+from producers.spooling import SpoolState
 from tests.suites.collector_client import NOW, ask, ask_async, post, stored, track
 
 LIMITS = Limits()
@@ -569,6 +570,29 @@ def test_health_is_whether_kafka_can_be_reached() -> None:
     assert ask(Rig().app, "HEAD", "/health").content == b""
     answer = ask(Rig(is_ready=lambda: False).app, "GET", "/health")
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "not_ready", "2")
+
+
+def test_with_a_spool_health_is_whether_events_are_taken() -> None:
+    state = SpoolState(is_direct=True, is_full=False, records=0, bytes=0, refused=0, oldest=None)
+    with_kafka = Rig(spool=lambda: state)
+    without = Rig(spool=lambda: state, is_ready=lambda: False)
+    assert ask(with_kafka.app, "GET", "/health").json() == {"status": "ok"}
+    nothing_yet = {"status": "spooling", "records": 0, "bytes": 0, "oldest_s": 0.0}
+    assert ask(without.app, "GET", "/health").json() == nothing_yet
+    state = SpoolState(False, False, records=3, bytes=900, refused=1, oldest=NOW - timedelta(seconds=90))
+    answer = ask(with_kafka.app, "GET", "/health")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "spooling", "records": 3, "bytes": 900, "oldest_s": 90.0, "refused": 1}
+    values = [
+        REGISTRY.get_sample_value(f"yesladder_collector_spool_{name}")
+        for name in ("records", "bytes", "oldest_seconds", "refused_records")
+    ]
+    assert values == [3, 900, 90.0, 1]
+    state = state._replace(is_full=True)
+    answer = ask(with_kafka.app, "GET", "/health")
+    assert (answer.status_code, answer.json()["code"], "retry-after" in answer.headers) == (503, "not_ready", True)
+    state = SpoolState(is_direct=True, is_full=False, records=1, bytes=9, refused=1, oldest=None)
+    assert ask(with_kafka.app, "GET", "/health").json() == {"status": "ok", "refused": 1}
 
 
 def test_health_is_not_asked_more_than_once_a_second_however_many_want_to_know() -> None:
