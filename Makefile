@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-kafka test-all check format docs bench assets clean
+.PHONY: help install demo test fuzz test-kafka test-all check format docs bench assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,10 @@ test: install  ## all tests but those that need a browser or Apache Kafka
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -m kafka
+
+fuzz: install  ## look for inputs that break a promise: INPUTS=1000000 (Linux on x86-64)
+	@$(UV) sync --frozen --inexact --no-editable --group fuzz --quiet
+	PYTHONPATH=. $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),100000)
 
 test-all: install  ## all tests; they need Chromium (apt-get install chromium), Java 17 and Maven
 	$(BIN)/pytest

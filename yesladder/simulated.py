@@ -66,7 +66,7 @@ def _read(option: str, text: str, read: Callable[[str], T]) -> T:
     try:
         return read(text)
     except ValueError as error:
-        raise UsageError(f"{option} {text}: {error}") from None
+        raise UsageError(f"{option} {text!r}: {error}") from None
 
 
 def _message(item: Item) -> bytes:
