@@ -63,9 +63,9 @@ def repair(
     """
     events, sessions, runs = _runs(events, sessions, ladder)
     held = entries(sessions.lazy(), "run").collect()
-    places = held.select(ENTRY).unique().with_columns(is_held=pl.lit(True))
-    events = events.join(places, on=ENTRY, how="left", maintain_order="left")
-    wrong = events.filter(pl.col("is_surplus") | (pl.col("late") & pl.col("is_held").is_null()))
+    events = _flag(events, "is_held", held)
+    events = _flag(events, "is_safe", events.filter(~pl.col("late"), ~pl.col("is_surplus")))
+    wrong = events.filter(pl.col("is_surplus") | (pl.col("late") & ~pl.col("is_held")))
 
     until = pl.DataFrame(
         {"partition": list(settled_until), "until": list(settled_until.values())},
@@ -82,15 +82,18 @@ def repair(
     cut_otherwise, ours = _split(settled, pl.col("is_cut_otherwise"))
     torn, mending = _split(ours, pl.col("is_torn"))
 
-    mended = mending.select("run").unique()
     surplus, late = _split(mending, pl.col("is_surplus"))
+    # A late copy is in no session, unless it once counted: what is held of its like is then not the on-time event's.
+    bystanders = pl.col("is_surplus") & pl.col("late") & (~pl.col("is_held") | pl.col("is_safe"))
+    recut = mending.filter(~bystanders)
+    mended = recut.select("run").unique()
     return Repair(
         gone=sessions.join(mended, on="run", how="semi").select(SESSION_KEY),
         come=sessionise_history(
             events.join(mended, on="run", how="semi").filter(~pl.col("is_surplus")), ladder, source
         ),
         surplus=surplus,
-        visitors=mending.select(_VISITOR).n_unique(),
+        visitors=recut.select(_VISITOR).n_unique(),
         late=len(late),
         waiting=len(waiting),
         cut_otherwise=len(cut_otherwise),
@@ -138,6 +141,12 @@ def _runs(
         sessions.with_columns(spans["run"][len(events) :]),
         runs,
     )
+
+
+def _flag(events: pl.DataFrame, name: str, others: pl.DataFrame) -> pl.DataFrame:
+    """With a column that says whether an event's ``ENTRY`` is among those of others."""
+    there = others.select(ENTRY).unique().with_columns(pl.lit(True).alias(name))
+    return events.join(there, on=ENTRY, how="left", maintain_order="left").with_columns(pl.col(name).fill_null(False))
 
 
 def _split(rows: pl.DataFrame, condition: pl.Expr) -> tuple[pl.DataFrame, pl.DataFrame]:

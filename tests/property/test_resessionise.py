@@ -57,7 +57,7 @@ class Scene:
     landed: set[Key] = field(default_factory=set)
 
     def draw_pass(self) -> None:
-        if self.data.draw(now_and_then):
+        if self.data.draw(st.booleans()):
             self.run_pass(self.data.draw(moments))
 
     def run_pass(self, cut: str | None) -> None:

@@ -31,6 +31,7 @@ def mend(
     late: Sequence[Event] = (),
     *,
     surplus: Collection[str] = (),
+    surplus_rows: Collection[int] = (),
     gone: Collection[str] = (),
     in_sessions: Sequence[Event] | None = None,
     settled: float | None = LONG_AFTER,
@@ -39,12 +40,13 @@ def mend(
 ) -> Repair:
     """A repair where the sessions are those of ``in_sessions`` (else of all on time), cut by ``cut_by``.
 
-    ``surplus``: ids of copies.  ``gone``: ids of events that are not kept any more.  ``settled``: until that minute.
+    ``surplus``: ids of copies, or their rows.  ``gone``: ids of events that are not kept any more.
+    ``settled``: until that minute.
     """
     given = [*on_time, *late]
     events = frame_of(given, 0, range(len(given))).with_columns(
         late=pl.Series([False] * len(on_time) + [True] * len(late)),
-        is_surplus=pl.col("event_id").is_in(list(surplus)),
+        is_surplus=pl.col("event_id").is_in(list(surplus)) | pl.int_range(pl.len()).is_in(list(surplus_rows)),
     )
     held = on_time if in_sessions is None else in_sessions
     sessions = pl.DataFrame(sessionise_history(frame_of(held, 0, range(len(held))), cut_by, SOURCE))
@@ -130,6 +132,17 @@ def test_a_session_of_nothing_but_a_surplus_copy_goes_and_none_comes() -> None:
 def test_a_late_copy_that_was_in_no_session_only_goes() -> None:
     done = mend([event("a", 0)], [event("copy", 300)], surplus=["copy"])
     assert (went(done), came(done), done.surplus["event_id"].to_list()) == ([], [], ["copy"])
+
+
+def test_a_late_copy_of_an_event_on_time_leaves_its_session_alone() -> None:
+    done = mend([event("a", 0)], [event("a", 0)], surplus_rows=[1])
+    assert (went(done), came(done), len(done.surplus)) == ([], [], 1)
+
+
+def test_a_late_copy_that_counted_until_an_earlier_one_came_has_its_session_cut_again() -> None:
+    """What the session says of it may not be what the one that counts says."""
+    done = mend([], [event("a", 0), event("a", 0)], surplus_rows=[0], in_sessions=[event("a", 0)])
+    assert (went(done), came(done), len(done.surplus)) == ([0], [(0, ["a"])], 1)
 
 
 def test_a_chain_that_a_cap_cut_is_cut_again_as_a_whole() -> None:
