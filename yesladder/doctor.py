@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+from ladder.durations import format_duration
 from ladder.errors import YesladderError
 from ladder.tiers import Ladder
 from yesladder.settings import Settings, read_settings
@@ -17,6 +18,7 @@ Level = Literal["ok", "note", "problem"]
 
 _MIN_FREE_BYTES = 1 << 30
 _STALE_AFTER = timedelta(hours=1)
+_NEARLY_FULL = 0.8
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Finding:
 
 
 def examine(options: Mapping[str, Any], *, now: datetime) -> list[Finding]:
-    """Look at settings, ladder, disk, Kafka, lake and marts, in this order; nothing is changed."""
+    """Look at settings, ladder, disk, Kafka, spool, lake and marts, in this order; nothing is changed."""
     try:
         settings = read_settings(**options)
     except YesladderError as error:
@@ -48,6 +50,7 @@ def examine(options: Mapping[str, Any], *, now: datetime) -> list[Finding]:
         findings.append(_of_ladder(settings, ladder))
     findings.append(_of_disk(settings.warehouse))
     findings.extend(_of_kafka(settings))
+    findings.extend(_of_spool(settings, now))
     findings.extend(_of_warehouse(settings, now))
     return findings
 
@@ -97,6 +100,44 @@ def _of_kafka(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("ok", "Kafka", f"topic {settings.topic}: {len(ends)} partitions, {sum(ends.values()):,} records")
     yield _of_lag(settings, ends)
+
+
+def _of_spool(settings: Settings, now: datetime) -> Iterator[Finding]:
+    from producers.spool import look_into
+
+    folder = settings.spool_folder()
+    try:
+        found = look_into(folder)
+    except YesladderError as error:
+        yield Finding("problem", "spool", str(error), "start the collector: it sets a damaged file aside and goes on")
+        return
+    if found is None:
+        return
+    waiting = found.records - found.refused
+    said = f"{waiting:,} records ({found.bytes / 2**20:,.1f} MiB) in {folder} wait for Kafka"
+    if found.oldest is not None:
+        seconds = max(0, int((now - found.oldest).total_seconds()))
+        said += f", the first for {format_duration(timedelta(seconds=seconds))}"
+    if found.damaged:
+        yield Finding(
+            "problem",
+            "spool",
+            f"{found.damaged} damaged file(s) were set aside in {folder}",
+            "take out what can be read (docs/operations.md), then move them away",
+        )
+    elif found.refused:
+        yield Finding(
+            "problem",
+            "spool",
+            f"{found.refused:,} records in {folder} are kept aside: Kafka refuses them; the collector's log says why",
+            "mend the topic's settings (max.message.bytes), then restart the collector, which tries them again",
+        )
+    elif waiting and found.bytes > settings.spool_bytes * _NEARLY_FULL:
+        yield Finding("problem", "spool", f"{said}; it is nearly full", "bring Kafka back, or raise --spool-bytes")
+    elif waiting:
+        yield Finding("note", "spool", said, "is Kafka there, and does a collector run on this spool?")
+    else:
+        yield Finding("ok", "spool", "nothing waits for Kafka")
 
 
 def _of_lag(settings: Settings, ends: Mapping[int, int]) -> Finding:

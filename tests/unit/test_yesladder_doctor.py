@@ -14,6 +14,7 @@ from ladder.tables import TABLES, Position
 from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import Record
+from producers.spool import FILE, Spool
 from producers.topics import ensure_topic
 from stream.checkpoint import without_landed
 from tests.suites.seeded_lake import LADDER as SMALL, land, seeded_events, session_rows
@@ -162,3 +163,28 @@ def test_a_finding_is_a_line_and_what_to_do_about_it() -> None:
     assert Finding("ok", "disk", "fine").line() == "ok      disk: fine"
     assert Finding("problem", "disk", "full", "make room").line() == "PROBLEM disk: full\n        -> make room"
     assert Finding("note", "x", "y", "z").to_dict() == {"level": "note", "about": "x", "what": "y", "do": "z"}
+
+
+def test_a_spool_is_told_of_by_what_is_wrong_with_it(look: Examine, tmp_path: Path) -> None:
+    assert "spool" not in look()
+    spool = Spool(tmp_path / "warehouse-data" / "spool")
+    assert look()["spool"].level == "ok"
+
+    ids = spool.append([(Record(None, bytes(2000), 0, ()), 4)] * 3, NOW - timedelta(minutes=5))
+    waiting = look()["spool"]
+    assert waiting.level == "note"
+    assert waiting.what.startswith("3 records (0.0 MiB) in warehouse-data/spool wait for Kafka, the first for 5m")
+    full = look(spool_bytes=7000)["spool"]
+    assert (full.level, full.what.endswith("nearly full")) == ("problem", True)
+    spool.set_aside(ids[0], "too large")
+    refused = look()["spool"]
+    assert refused.level == "problem"
+    assert refused.what.startswith("1 records in warehouse-data/spool are kept aside")
+    spool.close()
+
+    (tmp_path / "warehouse-data" / "spool" / FILE).write_bytes(b"x" * 10_000)
+    broken = look()["spool"]
+    assert (broken.level, "not a database" in broken.what) == ("problem", True)
+    Spool(tmp_path / "warehouse-data" / "spool").close()
+    aside = look()["spool"]
+    assert (aside.level, aside.what.startswith("1 damaged file(s)")) == ("problem", True)
