@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz test-kafka test-all check format docs bench assets clean
+.PHONY: help install demo test fuzz chaos test-kafka test-all check format docs bench assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,11 +23,14 @@ install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
 demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
 	@$(BIN)/yesladder demo
 
-test: install  ## all tests but those that need a browser or Apache Kafka
-	$(BIN)/pytest -m "not browser and not kafka"
+test: install  ## all tests but those that need a browser or Apache Kafka, and chaos
+	$(BIN)/pytest -m "not browser and not kafka and not chaos"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -m kafka
+
+chaos: install  ## storms of faults on the whole road, then a count: SEEDS=50 (needs what test-kafka needs)
+	$(BIN)/python -P tests/chaos/run.py --seeds $(or $(SEEDS),3)
 
 fuzz: install  ## look for inputs that break a promise: INPUTS=1000000 (Linux on x86-64)
 	@$(UV) sync --frozen --inexact --no-editable --group fuzz --quiet

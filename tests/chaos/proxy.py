@@ -34,12 +34,17 @@ class _Way:
     spoiled: bool = False
 
     def reset(self) -> None:
-        for writer in (self.from_client, self.to_broker):
-            sock = writer.get_extra_info("socket")
-            if sock is not None:
-                with suppress(OSError):
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            writer.transport.abort()
+        _reset(self.from_client)
+        _reset(self.to_broker)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Hang up so that the other side is told of an error, not of an end."""
+    sock = writer.get_extra_info("socket")
+    if sock is not None:
+        with suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 class Proxy:
@@ -109,12 +114,12 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Kafka's clients speak first, and say who they are."""
-        with suppress(OSError, asyncio.IncompleteReadError):
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             first = await reader.readexactly(4)
             first += await reader.readexactly(struct.unpack(">i", first)[0])
             client = client_of(first)
             if "cut" in self._troubles[client]:
-                writer.transport.abort()
+                _reset(writer)
                 return
             while "stalled" in self._troubles[client]:
                 await asyncio.sleep(0.05)

@@ -1,0 +1,252 @@
+"""The fixed seeds; and the harness itself must repeat a schedule, spoil a network and see a mistake."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from ladder.events import Event, encode
+from ladder.tables import TABLES
+from ladder.tiers import Ladder, parse_ladder
+from stream.checkpoint import Hold, without_landed
+from stream.rejects import RejectBrake
+from tests.chaos.proxy import Client, Proxy
+from tests.chaos.reconcile import Circumstances, OnTopic, Verdict, reconcile
+from tests.chaos.run import CLUSTERS, campaign, results
+from tests.chaos.schedule import KINDS, STORM_S, plan
+from tests.chaos.sender import HISTORY, Ledger
+from tests.suites.consumed import CANONICAL, Record
+from warehouse.lake import Lake
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(900)
+def test_three_storms_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    runs = campaign([plan(seed, CLUSTERS) for seed in (1, 2, 3)], tmp_path, keep=True)
+    assert [run.wrong for run in runs] == [[], [], []]
+    told = results(runs)
+    assert (told["lost"], told["doubled"]) == (0, 0)
+    assert sum(run.injected.total() for run in runs) >= 30
+
+
+seeds = st.integers(0, 10_000)
+
+
+@given(seeds)
+def test_a_seed_is_one_schedule(seed: int) -> None:
+    assert plan(seed, CLUSTERS) == plan(seed, CLUSTERS)
+    assert str(plan(seed, CLUSTERS)) == str(plan(seed, CLUSTERS))
+
+
+@given(seeds)
+def test_a_schedule_has_faults_that_its_cluster_can_bear_one_broker_at_a_time(seed: int) -> None:
+    made = plan(seed, CLUSTERS)
+    kinds = {kind.name: kind for kind in KINDS}
+    assert len(made.faults) == 14
+    assert list(made.faults) == sorted(made.faults, key=lambda fault: fault.at_s)
+    free_at = 0.0
+    for fault in made.faults:
+        kind = kinds[fault.kind]
+        assert kind.shortest_s <= fault.for_s <= kind.longest_s
+        assert made.brokers >= kind.brokers
+        assert made.cluster == "apache" or not kind.apache
+        if kind.whom == "broker":
+            assert fault.at_s >= free_at
+            free_at = fault.at_s + fault.for_s
+        else:
+            assert 0 <= fault.at_s <= STORM_S
+
+
+def test_fifty_seeds_have_every_kind_of_fault() -> None:
+    plans = [plan(seed, CLUSTERS) for seed in range(1, 51)]
+    assert {fault.kind for made in plans for fault in made.faults} == {kind.name for kind in KINDS}
+    assert {made.workers for made in plans} == {1, 2, 3} == {made.brokers for made in plans}
+
+
+# --- the network ---
+
+
+@contextmanager
+def echoing() -> Iterator[Proxy]:
+    """A proxy before a server that says everything back."""
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=echo, args=(connection,), daemon=True).start()
+
+    def echo(connection: socket.socket) -> None:
+        with connection:
+            try:
+                while said := connection.recv(4096):
+                    connection.sendall(said)
+            except OSError:
+                return
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener, Proxy() as proxy:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        proxy.leads_to(listener.getsockname()[1])
+        yield proxy
+
+
+def request(name: bytes) -> bytes:
+    """The beginning of any request to Kafka, from a client of that name."""
+    body = struct.pack(">hhih", 18, 0, 7, len(name)) + name
+    return struct.pack(">i", len(body)) + body
+
+
+def connected(proxy: Proxy, name: bytes) -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", proxy.port))
+    client.settimeout(0.4)
+    client.sendall(request(name))
+    return client
+
+
+CLIENTS: list[tuple[bytes, Client]] = [(b"faust-0.15.3", "worker"), (b"kafka-python-3.0.12", "collector")]
+
+
+@pytest.mark.parametrize(("name", "client"), CLIENTS)
+def test_a_cut_resets_the_connections_of_one_client_and_refuses_its_new_ones(name: bytes, client: Client) -> None:
+    other = next(one for one, whose in CLIENTS if whose != client)
+    with echoing() as proxy, connected(proxy, name) as mine, connected(proxy, other) as theirs:
+        assert mine.recv(99) == request(name)
+        assert theirs.recv(99) == request(other)
+        proxy.begin(client, "cut")
+        with pytest.raises(ConnectionResetError):
+            mine.recv(99)
+        with connected(proxy, name) as again, pytest.raises(ConnectionResetError):
+            again.recv(99)
+        theirs.sendall(b"still here")
+        assert theirs.recv(99) == b"still here"
+        proxy.end(client, "cut")
+        with connected(proxy, name) as again:
+            assert again.recv(99) == request(name)
+
+
+def test_what_is_held_up_comes_later_and_what_is_swallowed_never() -> None:
+    with echoing() as proxy, connected(proxy, b"faust") as client:
+        assert client.recv(99) == request(b"faust")
+        proxy.begin("worker", "stalled")
+        client.sendall(b"held up")
+        with pytest.raises(TimeoutError):
+            client.recv(99)
+        proxy.end("worker", "stalled")
+        assert client.recv(99) == b"held up"
+        proxy.begin("worker", "deaf")
+        client.sendall(b"swallowed")
+        with pytest.raises(TimeoutError):
+            client.recv(99)
+        proxy.end("worker", "deaf")
+        with pytest.raises(ConnectionResetError):
+            client.recv(99)
+
+
+# --- the reconciliation ---
+
+SOURCE = "kafka:events"
+EXACT = Circumstances(time_passed=False, wrong_clock=False, repaired=False)
+
+
+@pytest.fixture
+def ladder() -> Ladder:
+    return parse_ladder(HISTORY.ladder, "this test")
+
+
+def events(count: int) -> list[Event]:
+    return [
+        Event(
+            event_id=f"m1-0-{number}",
+            visitor_id=f"v{number % 3}",
+            occurred_at=NOON + timedelta(minutes=number),
+            received_at=NOON + timedelta(minutes=number),
+            name="Page Shown",
+        )
+        for number in range(count)
+    ]
+
+
+class Run:
+    """Records, what was answered of them, and a lake that took them in."""
+
+    def __init__(self, folder: Path, ladder: Ladder) -> None:
+        self.ladder = ladder
+        self.records = [Record(encode(event), CANONICAL, n, 0) for n, event in enumerate(events(20))]
+        self.records.append(Record(b"poison", (), 20, 0))
+        self.ledger = Ledger()
+        self.ledger.good |= {event.event_id for event in events(20)}
+        self.ledger.answered |= self.ledger.good
+        self.lake = Lake(folder / "lake")
+
+    def land(self, records: list[Record]) -> None:
+        hold = Hold(self.lake, self.ladder, "events", [0], RejectBrake())
+        for begin in range(0, len(records), 5):
+            hold.checkpoint(records[begin : begin + 5], now=NOON)
+        hold.checkpoint([], now=NOON, finish=True)
+
+    def verdict(self) -> Verdict:
+        topic = OnTopic()
+        for record in self.records:
+            topic.add(record, self.ledger.good)
+        return reconcile(self.ledger, topic, [b"poison"], self.lake, self.ladder, SOURCE, EXACT)
+
+
+@pytest.fixture
+def run(tmp_path: Path, ladder: Ladder) -> Run:
+    return Run(tmp_path, ladder)
+
+
+def test_what_is_as_it_should_be_is_found_so(run: Run) -> None:
+    run.land(run.records)
+    assert run.verdict() == Verdict(answered=20, events=20, dead_letters=1, sessions=3)
+
+
+def test_an_answered_event_that_never_came_to_the_topic_is_lost(run: Run) -> None:
+    run.land(run.records)
+    run.ledger.good.add("m1-0-99")
+    run.ledger.answered.add("m1-0-99")
+    verdict = run.verdict()
+    assert verdict.lost == 1
+    assert "m1-0-99" in verdict.wrong[0]
+
+
+def test_a_record_that_the_worker_passed_over_is_lost(run: Run) -> None:
+    run.land([record for record in run.records if record.offset != 7])
+    verdict = run.verdict()
+    assert (verdict.lost, verdict.doubled) == (2, 0)  # as an answer, and as a row
+    assert any("m1-0-7" in words for words in verdict.wrong)
+
+
+def test_a_row_that_stands_there_twice_is_doubled(run: Run) -> None:
+    run.land(run.records)
+    for table in ("events", "rejects"):
+        run.lake.append(
+            table, run.lake.scan(table).head(1).collect().to_arrow().cast(without_landed(TABLES[table])), now=NOON
+        )
+    verdict = run.verdict()
+    assert verdict.lost == 0
+    assert verdict.doubled >= 2
+    assert any(words.startswith("events: 1 too many") for words in verdict.wrong)
+    assert any(words.startswith("dead letters: 1 too many") for words in verdict.wrong)
+
+
+def test_a_missing_session_and_a_topic_that_goes_on_are_seen(run: Run) -> None:
+    run.land(run.records)
+    run.records.append(Record(encode(msgspec.structs.replace(events(1)[0], event_id="m1-0-50")), CANONICAL, 21, 0))
+    run.ledger.good.add("m1-0-50")
+    wrong = " ".join(run.verdict().wrong)
+    assert "offsets in the lake: 0: 21 and not 22" in wrong
+    assert "m1-0-50" in wrong
