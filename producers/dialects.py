@@ -102,6 +102,9 @@ def open_batch(body: bytes) -> Envelope:
         sent_at = _time_decoder.decode(batch.sent_at)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return Envelope(batch.batch, None, batch.write_key, EventError("bad_time", "sentAt", _TIME_WANTED))
+    if sent_at is not None and not EARLIEST <= sent_at < LATEST:
+        fault = EventError("bad_time", "sentAt", f"{sent_at.isoformat()} lies outside 2000 to 2100")
+        return Envelope(batch.batch, None, batch.write_key, fault)
     return Envelope(batch.batch, sent_at, batch.write_key)
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import copy
 import gzip
+import io
 import json
 import random
 import tempfile
@@ -334,7 +336,8 @@ def arguments(data: bytes) -> None:
     words = texts or [chance.choice(_options() + _WORDS) for _ in range(chance.randint(0, 6))]
     name = chance.choice(sorted(cli.commands))
     try:
-        cli.commands[name].make_context(name, list(words))
+        with contextlib.redirect_stdout(io.StringIO()):
+            cli.commands[name].make_context(name, list(words))
     except (click.ClickException, click.exceptions.Exit, YesladderError):
         pass
     except ValueError as error:  # what Python says of a path with a zero byte, which no shell can pass on
