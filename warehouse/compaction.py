@@ -116,20 +116,21 @@ def arrow_rows(frame: pl.DataFrame, table: str) -> pa.Table:
 
 
 def standing_of(
-    table: str, in_marts: Collection[str], held: Collection[str], has_marts: bool
+    table: str, in_marts: Collection[str], judged: Collection[str], has_marts: bool
 ) -> Callable[[str], str | None]:
-    """How a table's files stand with the marts.  Paths in ``in_marts`` and ``held`` begin with the table's name.
+    """How a table's files stand with the marts.  Paths in ``in_marts`` and ``judged`` begin with the table's name.
 
     Files in the marts and files that no build has seen stay apart, or rows that were built would be taken for new.
-    Held or accepted batches that are not in the marts are known by their files' names and left alone.
+    ``judged``: of batches that the quality gate holds back, or that someone let in all the same.  They are known by
+    their files' names and left alone, or good rows would be held with them.
     """
 
     def standing(path: str) -> str | None:
         name = f"{table}/{path}"
+        if name in judged:
+            return None
         if name in in_marts:
             return "built"
-        if name in held:
-            return None
         return "unbuilt" if has_marts else "landed"
 
     return standing

@@ -6,9 +6,11 @@ the next one goes on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from ladder.tables import TABLES
@@ -24,6 +26,8 @@ Progress = Callable[[str, int, int], None]
 """Told what is being done, and how many of how many files are."""
 
 _BUILD_PATIENCE_S = 600.0
+
+_LAST = "upkeep.json"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,17 @@ def maintain(
             vacuumed = vacuum(lake, files_in_marts(lake), keep=keep, now=now)
         for table in TABLES:
             lake.sum_up(table)
-        return Maintained(compacted, vacuumed, {table: len(lake.files(table)) for table in TABLES}, retired)
+        done = Maintained(compacted, vacuumed, {table: len(lake.files(table)) for table in TABLES}, retired)
+        _write_down(warehouse, done, now)
+        return done
+
+
+def last_upkeep(warehouse: Path) -> datetime | None:
+    """When the last pass that came to its end began; None before the first."""
+    try:
+        return datetime.fromisoformat(json.loads((warehouse / _LAST).read_text(encoding="utf-8"))["began_at"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def compact_all(
@@ -109,7 +123,8 @@ def compact_all(
             progress(table, reached, total)
             done[table] += compact(lake, table, group, now=now)
             reached += len(group)
-        progress(table, total, total)
+        if planned:
+            progress(table, total, total)
     return done
 
 
@@ -119,6 +134,12 @@ def files_in_marts(lake: Lake) -> frozenset[str]:
     if built is None or built.root != str(lake.root):
         return frozenset()
     return frozenset().union(*built.files.values())
+
+
+def _write_down(warehouse: Path, done: Maintained, now: datetime) -> None:
+    draft = warehouse / f"{_LAST}.new"
+    draft.write_text(json.dumps({"began_at": now.isoformat()} | done.to_dict(), indent=2) + "\n", encoding="utf-8")
+    draft.replace(warehouse / _LAST)
 
 
 def _mib(size: int) -> str:

@@ -16,7 +16,7 @@ import click
 from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
-from yesladder.progress import progress_bar, status
+from yesladder.progress import bars, progress_bar, status
 from yesladder.settings import PREFIX, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
     "--kafka-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of the embedded broker."
 )
 def up(kafka_port: int, **options: Any) -> None:
-    """Collector, worker and scheduled builds, with a broker of its own where none is given.  Ctrl-C stops all.
+    """Collector, worker, scheduled builds and upkeep, with a broker of its own where none is given.  Ctrl-C stops all.
 
     Example: yesladder up --ladder ladders/shop.toml --write-keys my-site
     """
@@ -400,6 +400,58 @@ def resessionise(since: datetime | None, as_json: bool, **options: Any) -> None:
         _print_json(done.to_dict())
     else:
         click.echo(done.summary())
+
+
+@cli.command()
+@settings_options("warehouse", "keep", "retain")
+@click.option("--check", is_flag=True, help="Change nothing; read every file to its end and compare it with the log.")
+@_json_option
+def maintain(check: bool, as_json: bool, **options: Any) -> None:
+    """Keep the lake small and quick: compact small files, delete replaced ones, sum up the logs.
+
+    Workers and builds go on meanwhile.  Schedule it, once a day, after `resessionise` and before a build.
+
+    Example: yesladder maintain --retain 400d
+    """
+    settings = read_settings(**options)
+    lake = _lake(settings, must_exist=True)
+    if check:
+        _check(lake, as_json)
+        return
+    from warehouse.maintain import maintain as run
+
+    with bars(quiet=as_json) as progress:
+        tasks: dict[str, Any] = {}
+
+        def tell(table: str, done: int, total: int) -> None:
+            if table not in tasks:
+                tasks[table] = progress.add_task(f"compacting {table}", total=total, note="")
+            progress.update(tasks[table], completed=done, total=total)
+
+        done = run(lake, keep=settings.keep, retain=settings.retain, progress=tell, now=datetime.now(UTC))
+    if as_json:
+        _print_json(done.to_dict())
+    else:
+        click.echo(done.summary())
+
+
+def _check(lake: Lake, as_json: bool) -> None:
+    """Leave with 1 where the lake is not what its log says."""
+    from warehouse.check import check
+    from warehouse.locks import upkeep_lock
+
+    with upkeep_lock(lake.root.parent, datetime.now(UTC)):
+        total = sum(len(lake.logged(table)) for table in lake.versions())
+        with progress_bar("checking", total, quiet=as_json) as advance:
+            faults = check(lake, progress=advance)
+    if as_json:
+        _print_json({"ok": not faults, "files": total, "faults": [fault.to_dict() for fault in faults]})
+    else:
+        for fault in faults:
+            click.echo(fault.line())
+        click.echo(f"{total:,} files looked at: {f'{len(faults):,} faults' if faults else 'all is as the log says'}")
+    if faults:
+        sys.exit(1)
 
 
 @cli.command()

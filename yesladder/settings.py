@@ -79,6 +79,15 @@ class Settings(BaseSettings):
     worker_host: str = Field("127.0.0.1", description="the address of a worker's health and metrics")
     worker_port: int = Field(6066, ge=0, le=65535, description="port of a worker's health and metrics; 0: none")
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
+    upkeep_every: Duration = Field(
+        timedelta(days=1), description="how often `up` mends late data and compacts the lake; 0s: never"
+    )
+    keep: Duration = Field(
+        timedelta(days=1), description="how long files that were replaced stay for those who are reading them"
+    )
+    retain: Duration | None = Field(
+        None, description="rows from before the day that lies this long ago are deleted; without it, none are"
+    )
 
     def load_ladder(self) -> Ladder:
         """The ladder in force.  Raises ``UsageError`` for a wrong file."""

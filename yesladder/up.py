@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -16,6 +17,7 @@ from ladder.durations import format_duration
 from ladder.errors import UsageError, YesladderError
 from producers.embedded import EmbeddedBroker
 from warehouse.lake import Lake
+from warehouse.maintain import last_upkeep
 from yesladder.landing import wait_for, wait_until_landed
 from yesladder.processes import COLLECTING_AT, Part
 from yesladder.settings import Settings
@@ -71,11 +73,17 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         console.print(f"Kafka      {brokers}, topic {topic}" + ("   (in memory: for trying out)" if embedded else ""))
         if settings.worker_port != 0:
             console.print(f"worker     http://{settings.worker_host}:{settings.worker_port}/health and /metrics")
+        upkeep = [["resessionise", *where], ["maintain", *where, *_upkeep_options(settings)]]
         every = format_duration(settings.build_every)
         console.print(f"warehouse  {settings.warehouse}   built every {every}; logs in {logs}")
         console.print("Ctrl-C stops all of it.")
-        _keep_running([worker, collector], ["build", *where], settings, console, stopping)
+        _keep_running([worker, collector], ["build", *where], upkeep, settings, console, stopping)
         console.print("stopping: collector, worker" + (", broker" if embedded else ""))
+
+
+def _upkeep_options(settings: Settings) -> list[str]:
+    retain = [] if settings.retain is None else ["--retain", format_duration(settings.retain)]
+    return ["--keep", format_duration(settings.keep), *retain]
 
 
 def _is_up(collector: Part) -> bool:
@@ -101,20 +109,54 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _keep_running(
-    parts: list[Part], build: list[str], settings: Settings, console: Console, stopping: threading.Event
+    parts: list[Part],
+    build: list[str],
+    upkeep: list[list[str]],
+    settings: Settings,
+    console: Console,
+    stopping: threading.Event,
 ) -> None:
+    """Start again what dies; one build, or one step of the upkeep, at a time.  A build follows each upkeep."""
     next_build = time.monotonic() + settings.build_every.total_seconds()
-    building: Part | None = None
+    next_upkeep = time.monotonic() + _until_upkeep(settings)
+    waiting: list[list[str]] = []
+    running: Part | None = None
     while not stopping.wait(0.2):
         for part in parts:
             if part.check():
                 console.print(f"the {part.name} died and was started again: {part.last_words()}")
-        if building is None and time.monotonic() >= next_build:
-            building = Part("build", build, settings.warehouse / "logs" / "build.log")
-        if building is not None and not building.running:
-            code = building.stop()
-            words = "marts are up to date" if code == 0 else f"the build failed: {building.last_words()}"
-            console.print(f"{datetime.now(UTC):%H:%M} UTC  {words}")
-            building, next_build = None, time.monotonic() + settings.build_every.total_seconds()
-    if building is not None:
-        building.stop()
+        if running is None:
+            if not waiting and time.monotonic() >= next_upkeep:
+                waiting = [*upkeep, build]
+                next_upkeep = time.monotonic() + settings.upkeep_every.total_seconds()
+            elif not waiting and time.monotonic() >= next_build:
+                waiting = [build]
+            if waiting:
+                command = waiting.pop(0)
+                running = Part(command[0], command, settings.warehouse / "logs" / f"{command[0]}.log")
+        if running is not None and not running.running:
+            _tell(running, running.stop(), console)
+            if running.name == "build":
+                next_build = time.monotonic() + settings.build_every.total_seconds()
+            running = None
+    if running is not None:
+        running.stop()
+
+
+def _tell(part: Part, code: int, console: Console) -> None:
+    if code != 0:
+        words = f"the {part.name} failed: {part.last_words()}"
+    elif part.name == "build":
+        words = "marts are up to date"
+    else:
+        words = f"{part.name}: {part.last_words()}"
+    console.print(f"{datetime.now(UTC):%H:%M} UTC  {words}")
+
+
+def _until_upkeep(settings: Settings) -> float:
+    """Seconds until the first upkeep of this run: a day after the last one, so that short runs get theirs, too."""
+    every = settings.upkeep_every.total_seconds()
+    if every == 0:
+        return math.inf
+    last = last_upkeep(settings.warehouse)
+    return every if last is None else max(0.0, every - (datetime.now(UTC) - last).total_seconds())
