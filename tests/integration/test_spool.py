@@ -48,6 +48,7 @@ class Collector:
         self.url = f"http://127.0.0.1:{self.port}"
         self.spool = folder / "spool"
         self._folder = folder
+        self.client = httpx.Client(base_url=self.url, timeout=SDK_PATIENCE_S)  # for all threads
         self.command = [
             "collect", "--brokers", brokers, "--topic", TOPIC, "--port", self.port, "--spool", self.spool, *options,
         ]  # fmt: skip
@@ -62,12 +63,12 @@ class Collector:
         self.service.wait()
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        answer = httpx.get(f"{self.url}/health", timeout=10)
+        answer = self.client.get("/health")
         return answer.status_code, answer.json()
 
     def send(self, numbers: range, padding: int = 0) -> httpx.Response:
         batch = [track(n, anonymousId=f"v{n % 50}", properties={"padding": "x" * padding}) for n in numbers]
-        return httpx.post(f"{self.url}/v1/batch", json={"batch": batch}, timeout=SDK_PATIENCE_S)
+        return self.client.post("/v1/batch", json={"batch": batch})
 
 
 class Sender(threading.Thread):
@@ -85,7 +86,7 @@ class Sender(threading.Thread):
         for place in count():
             numbers = range(self._first + 10 * place, self._first + 10 * place + 10)
             while not self._is_accepted(numbers):
-                time.sleep(0.05)
+                time.sleep(0.2)
             self.accepted += [f"m{n}" for n in numbers]
             if self.enough.is_set():
                 return
