@@ -29,7 +29,8 @@ class Health:
     """What came in and what became of it, up to the build that the other numbers come from.
 
     ``landed``: distinct events.  ``duplicates``: further copies of them.  ``rejected``: by reason code.
-    ``late``: those of the landed that no session holds.  ``sent``: events handed in, where the sender counted them.
+    ``late``: those of the landed that came late and are in no session; ``late_repaired``: that are in one by now.
+    ``sent``: events handed in, where the sender counted them.
     ``unbuilt_files``: files that landed since the build.  Times are None where nothing happened yet.
     """
 
@@ -37,6 +38,7 @@ class Health:
     duplicates: int
     rejected: Mapping[str, int]
     late: int
+    late_repaired: int = 0
     sent: int | None = None
     landed_at: datetime | None = None
     built_at: datetime | None = None

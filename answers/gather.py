@@ -8,10 +8,33 @@ from pathlib import Path
 from urllib.parse import quote
 
 from answers.facts import Health, Quality, ReportFacts
+from ladder.tables import REMOVED_COPIES
 from ladder.tiers import Ladder
 from warehouse.batches import Batches
 from warehouse.lake import Lake
 from warehouse.query import Freshness, freshness, open_marts, steps, tiers
+
+_LATE = """
+with
+
+late as (
+    select source, source_partition as partition, visitor_id, event_id
+    from staging.stg_events
+    where is_late
+),
+
+held as (
+    select distinct
+        source, partition, visitor_id, unnest(list_transform(sequence, lambda entry: entry.event_id)) as event_id
+    from lake.sessions
+    where visitor_id in (select visitor_id from late)
+)
+
+select count(*), count(held.event_id)
+from late
+left join held using (source, partition, visitor_id, event_id)
+"""
+"""Late events, and those of them that are in sessions."""
 
 
 def report_file(warehouse: Path) -> Path:
@@ -40,13 +63,18 @@ def gather(
             " from main.fct_sessions"
         ).fetchall()
         ((visitors,),) = marts.execute("select count(*) from main.dim_visitors").fetchall()
-        ((rows, late),) = marts.execute("select count(*), count_if(late) from lake.events").fetchall()
+        ((rows,),) = marts.execute("select count(*) from lake.events").fetchall()
+        ((late, late_repaired),) = marts.execute(_LATE).fetchall()
         ((copies,),) = marts.execute("select count(*) from staging.stg_event_copies where copy > 1").fetchall()
-        ((duplicates, landed_at),) = marts.execute(
-            "select coalesce(sum(duplicates), 0)::bigint, max(committed_at) from lake.checkpoints"
+        ((duplicates, counted, landed_at),) = marts.execute(
+            "select coalesce(sum(duplicates), 0)::bigint, coalesce(sum(landed), 0)::bigint, max(committed_at)"
+            " from lake.checkpoints"
         ).fetchall()
         rejected = dict(marts.execute("select reason, count(*) from lake.rejects group by reason").fetchall())
-    fresh = freshness(Lake(warehouse / "lake"))
+    lake = Lake(warehouse / "lake")
+    fresh = freshness(lake)
+    # The tally is the lake's as it is now; of copies taken out since the build, the build still counts the rows.
+    removed = max(0, min(counted - rows, lake.tally("events", REMOVED_COPIES)))
     return ReportFacts(
         ladder=ladder,
         written_at=now,
@@ -60,9 +88,10 @@ def gather(
         steps=steps(warehouse, ladder, "session") + steps(warehouse, ladder, "visitor"),
         health=Health(
             landed=rows - copies,
-            duplicates=duplicates + copies,
+            duplicates=duplicates + copies + removed,
             rejected=rejected,
-            late=late,
+            late=late - late_repaired,
+            late_repaired=late_repaired,
             sent=sent,
             landed_at=landed_at,
             built_at=fresh.built_at,

@@ -46,6 +46,9 @@ EVENTS: pa.Schema = pa.schema(
 )
 """One row per accepted event.  ``late``: arrived after the watermark, so in no session until re-sessionised."""
 
+REMOVED_COPIES = "copies removed"
+"""The tally of ``events`` of how many copies of other events were taken out of it, after they had landed."""
+
 SESSIONS: pa.Schema = pa.schema(
     [
         pa.field("session_id", pa.string(), nullable=False),

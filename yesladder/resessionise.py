@@ -21,15 +21,12 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ladder.tables import LANDED
+from ladder.tables import LANDED, REMOVED_COPIES
 from ladder.tiers import Ladder
 from stream.resessionise import ENTRY, SESSION_KEY, entries, repair
 from stream.sessions import HELD
 from warehouse.lake import Lake
 from warehouse.locks import upkeep_lock
-
-REMOVED_COPIES = "copies removed"
-"""The tally of ``events`` that counts them."""
 
 _BUCKET_IDS = 20_000_000
 """Copies are looked for among so many events at a time, by a hash of their ids."""

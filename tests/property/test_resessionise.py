@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 from hypothesis import given, settings, strategies as st
 
-from ladder.tables import TABLES
+from ladder.tables import REMOVED_COPIES, TABLES
 from tests.suites.crashing_worker import NOW, SOURCE, PowerCut, Topic, Worker, now_and_then, topics
 from tests.suites.event_strategies import LADDER, PARTITIONS, START
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
 from warehouse.lake import Lake
-from yesladder.resessionise import REMOVED_COPIES, Resessionised, resessionise
+from yesladder.resessionise import Resessionised, resessionise
 
 Key = tuple[str, datetime, int, int, str, datetime]
 """An event's id, and what its copies are put in order by."""

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from ladder.errors import UsageError
 from ladder.events import Event, encode
+from ladder.tables import REMOVED_COPIES
 from ladder.tiers import Ladder
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
 from tests.suites.consumed import CANONICAL, Record
 from warehouse.lake import Lake
 from warehouse.locks import Locked, upkeep_lock
-from yesladder.resessionise import REMOVED_COPIES, Resessionised, resessionise
+from yesladder.cli import cli
+from yesladder.resessionise import Resessionised, resessionise
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 9, 3, tzinfo=UTC)
@@ -198,3 +202,21 @@ def record(offset: int, *events: Event) -> Record:
 
 def days(files: Sequence[str] | set[str]) -> list[date]:
     return sorted(date.fromisoformat(Path(file).parent.name.partition("=")[2]) for file in files)
+
+
+def test_the_command_says_what_it_did(lake: Lake, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ladder = tmp_path / "ladder.toml"
+    ladder.write_text('name = "test"\ntiers = ["spark", "micro"]\nlateness = "2h"\n', encoding="utf-8")
+    topic = Topic(lake)
+    topic.land(event("a", 0))
+    topic.tick(10)
+    topic.land(event("late", 10), event("a", 5))
+    common = ["resessionise", "--warehouse", str(lake.root.parent), "--ladder", str(ladder)]
+    cli.main([*common, "--since", "2026-03-10", "--json"], standalone_mode=False)
+    assert json.loads(capsys.readouterr().out) == Resessionised().to_dict()
+    cli.main(common, standalone_mode=False)
+    assert capsys.readouterr().out == (
+        "1 late events put into sessions, 1 copies removed: 1 sessions of 1 visitors replaced by 1\n"
+    )
+    with pytest.raises(UsageError, match="holds no lake yet"):
+        cli.main(["resessionise", "--warehouse", str(tmp_path / "none")], standalone_mode=False)
