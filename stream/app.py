@@ -347,9 +347,19 @@ codecs.register("verbatim", _Verbatim())
 
 
 class WorkerApp(faust.App):
-    """A Faust app that knows who owns the partitions."""
+    """A Faust app that knows who owns the partitions, and watches itself from the first moment."""
 
     assignments: Assignments
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        # Not with ``app.task``: Faust runs those once it has sought, and what keeps it from that must be seen, too.
+        self.add_future(self._watch())
+
+    async def _watch(self) -> None:
+        while not self.should_stop:
+            await asyncio.sleep(1)
+            self.assignments.look(has_partitions=bool(_assigned(self)))
 
 
 def create_app(
@@ -408,11 +418,6 @@ def create_app(
                 assignments.fail(error)
             _measure_lag(assignments)
 
-    async def watch() -> None:
-        while not app.should_stop:
-            await asyncio.sleep(1)
-            assignments.look(has_partitions=bool(_assigned(app)))
-
     async def give_up(*_: Any, **__: Any) -> None:
         await assignments.revoke()
 
@@ -425,7 +430,6 @@ def create_app(
             assignments.fail(error)
 
     app.task(checkpoints)
-    app.task(watch)
     app.on_partitions_revoked.connect(give_up, weak=False)
     app.on_before_shutdown.connect(last_checkpoint, weak=False)
 

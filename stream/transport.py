@@ -2,7 +2,7 @@
 
 Faust's own road costs about 200 microseconds an event; here its rebalancing is kept and its per-message work is not.
 What it does not do for us is done here: where to begin after an assignment (the lake knows, Kafka's committed offsets
-are not used), and proof that every fetch begins where the one before it ended.
+are not used), and proof that every fetch begins where the one before it ended (docs/decisions/0009).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ SCHEME = "yesladder"
 class Fetching(Protocol):
     """One assignment's view of how far fetching has come.
 
-    ``fetched``: per partition the next offset to come.  ``ends``: its end as the broker last told it, and when that was
-    in milliseconds since 1970.
+    ``fetched``: per partition the next offset to come.  ``ends``: where its records end, as the broker last told it,
+    and when that was in milliseconds since 1970.
     """
 
     fetched: dict[int, int]
@@ -64,8 +64,21 @@ class Batch:
     records: Sequence[Any]
 
 
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """Reads what is committed only: what a producer's transaction took back never happened."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust asks for this in its exactly-once mode alone; nothing has been fetched yet.
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
 class Consumer(driver.Consumer):
     """Hands fetches out whole, in proven order."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def _assignments(self) -> Assignments:
@@ -102,7 +115,27 @@ class Consumer(driver.Consumer):
                 # This fetch began after a seek to `expected` and still starts beyond it: the broker has lost the rest.
             owner.fetched[tp.partition] = records[-1].offset + 1
             batches[tp] = [Batch(owner, expected, records)]
+        for tp in self._owned(owner):
+            if tp not in fetched:
+                await self._look_beyond(tp, owner, asked_for=owner is before and tp.partition in holes)
         return batches
+
+    async def _look_beyond(self, tp: TP, owner: Fetching, *, asked_for: bool) -> None:
+        """See to offsets without records at the end of a partition, such as the mark that ends a transaction.
+
+        Fetching goes past them without a word.  Asked for again and not come again, they are no part of what is due.
+        """
+        expected = owner.fetched[tp.partition]
+        position = self._position(tp)
+        if position is None or position <= expected:
+            return
+        if not (asked_for and owner.holes.get(tp.partition) == expected):
+            owner.holes[tp.partition] = expected
+            await self._thread.seek_wait({tp: expected})
+            return
+        end, told_ms = owner.ends.get(tp.partition, (-1, 0))
+        if end == position:
+            owner.ends[tp.partition] = (expected, told_ms)
 
     def _to_message(self, tp: TP, batch: Any) -> Any:
         message = super()._to_message(tp, batch.records[-1])
@@ -137,6 +170,15 @@ class Consumer(driver.Consumer):
         except (AssertionError, AttributeError):  # taken from us this moment, in the consumer's own thread
             return None
         return None if end is None or at_ms is None else (end, at_ms)
+
+    def _position(self, tp: TP) -> int | None:
+        """The offset that the next fetch will ask for; None where that is not settled."""
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        try:
+            state = subscription.assignment.state_value(tp)
+            return state.position if state.has_valid_position else None
+        except (AssertionError, AttributeError, KeyError):  # taken from us this moment, in the consumer's own thread
+            return None
 
     def _refuse(self, tp: TP, end: int, position: int) -> None:
         self._assignments.refuse(

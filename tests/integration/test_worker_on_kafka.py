@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +20,7 @@ import msgspec
 import polars as pl
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
 
 from ladder.errors import EventError
 from ladder.events import CANONICAL_HEADER, Event, decode_record
@@ -29,7 +32,7 @@ from producers.topics import end_offsets, ensure_topic
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
 from tests.suites.brokers import Breakable, Broker
-from tests.suites.command_line import Service, free_ports
+from tests.suites.command_line import Service, environment, free_ports
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
 from warehouse.lake import Lake
 
@@ -271,6 +274,10 @@ def test_told_to_stop_it_commits_what_it_has_gathered(road: Road) -> None:
     assert len(road.rows("events")) == 100
     assert road.landed_to_the_end()
     assert road.rows("sessions").is_empty(), "they may go on"
+    admin = KafkaAdminClient(bootstrap_servers=road.broker.brokers)
+    committed = admin.list_group_offsets({road.topic: None})[road.topic]
+    admin.close()
+    assert committed == {}, "where it stands is for the lake alone to say"
 
 
 def metrics(port: int) -> dict[str, float]:
@@ -362,3 +369,56 @@ def test_a_broker_that_falls_silent_for_longer_than_a_session_costs_nothing(
         assert worker.stop() == 0
     assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(1000))
     assert road.rows("checkpoints")["duplicates"].sum() == 0
+
+
+STUCK = """
+import sys, time
+from datetime import timedelta
+from pathlib import Path
+from ladder.connection import KafkaConnection
+from ladder.tiers import load_ladder
+from stream.app import WorkerSettings, run_worker
+from warehouse.lake import Lake
+
+class StuckLake(Lake):
+    def claim(self, source, partitions):
+        time.sleep(60)
+
+brokers, topic, folder = sys.argv[1:]
+settings = WorkerSettings(
+    KafkaConnection(brokers), topic, topic, session_timeout=timedelta(seconds=2), stalled_after=timedelta(seconds=2),
+    web_port=0, data_dir=Path(folder) / "faust",
+)
+run_worker(settings, load_ladder(Path(folder) / "ladder.toml"), StuckLake(Path(folder) / "lake"))
+"""
+
+
+def test_a_take_over_that_gets_stuck_ends_the_worker_with_the_reason(road: Road) -> None:
+    """Faust by itself would give up seeking after a while, without a word, and never fetch again."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", STUCK, road.broker.brokers, road.topic, road.folder],
+        env=environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=50, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    assert "worker stops: no checkpoint was made for 0:00:02" in done.stderr
+
+
+on_apache_kafka = pytest.mark.parametrize(
+    "broker", [pytest.param("apache", marks=pytest.mark.kafka)], indirect=True, scope="session"
+)
+
+
+@on_apache_kafka
+def test_what_kafka_has_deleted_before_the_worker_came_is_passed_over_and_counted(
+    broker: Broker, tmp_path: Path
+) -> None:
+    road = Road(broker, tmp_path, 1)
+    road.publish(pack(events(0, 40), 1, max_bytes=1))
+    admin = KafkaAdminClient(bootstrap_servers=broker.brokers)
+    admin.delete_records({TopicPartition(road.topic, 0): 15})
+    admin.close()
+    with road.worker("--checkpoint-interval", "100ms") as worker:
+        worker.until(road.landed_to_the_end)
+        assert worker.stop() == 0
+    assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(15, 40))
+    assert road.rows("checkpoints").select(pl.sum("landed", "skipped_offsets")).row(0) == (25, 15)

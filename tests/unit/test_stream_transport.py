@@ -49,12 +49,16 @@ class Assignments:
 
 
 class Thread:
-    """aiokafka's thread, with one partition's log: ``offsets`` are the records that the broker still has."""
+    """aiokafka's thread, with one partition's log: ``offsets`` are the records that the broker still has.
+
+    ``stable``: up to where it tells of what lies between them (None: to the end).
+    """
 
     def __init__(self, offsets: list[int], end: int, *, place: TP = PLACE) -> None:
         self.offsets, self.end, self.place = offsets, end, place
         self.assigned = {place}
         self.position = 0
+        self.stable: int | None = None
         self.seeks: list[dict[TP, int]] = []
         self.while_fetching: Callable[[], object] = lambda: None
         self.while_seeking: Callable[[], object] = lambda: None
@@ -66,6 +70,8 @@ class Thread:
         fetched = [offset for offset in self.offsets if offset >= self.position][:3]
         if fetched:
             self.position = fetched[-1] + 1
+        if not any(offset >= self.position for offset in self.offsets):
+            self.position = max(self.position, self.end if self.stable is None else self.stable)
         self.while_fetching()
         records = [SimpleNamespace(offset=offset, partition=self.place.partition) for offset in fetched]
         return {self.place: records} if records else {}
@@ -76,7 +82,13 @@ class Thread:
         self.while_seeking()
 
     def _ensure_consumer(self) -> Any:
-        return SimpleNamespace(highwater=lambda _: self.end, last_poll_timestamp=lambda _: 1000)
+        state = SimpleNamespace(position=self.position, has_valid_position=True)
+        assignment = SimpleNamespace(state_value=lambda _: state)
+        return SimpleNamespace(
+            highwater=lambda _: self.end,
+            last_poll_timestamp=lambda _: 1000,
+            _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)),
+        )
 
 
 class Rig:
@@ -259,5 +271,52 @@ def test_the_end_is_remembered_with_the_time_that_the_broker_told_it() -> None:
         await rig.fetch()
         assert rig.assignments.current is not None
         assert rig.assignments.current.ends == {0: (3, 1000)}
+
+    run(test)
+
+
+def test_marks_without_records_at_the_end_are_asked_for_once_more_and_are_then_beyond_the_end() -> None:
+    rig = Rig(0, [0, 1, 2], end=5)
+
+    async def test() -> None:
+        await rig.begin()
+        assert await rig.fetch() == [(0, [0, 1, 2])]
+        seen = []
+        for _ in range(4):
+            assert await rig.fetch() == []
+            assert rig.assignments.current is not None
+            seen.append((rig.assignments.current.ends[0][0], len(rig.thread.seeks)))
+        assert seen == [(5, 2), (3, 2), (3, 2), (3, 2)]
+        assert rig.thread.seeks[-1] == {PLACE: 3}
+        rig.thread.offsets, rig.thread.end = [0, 1, 2, 5, 6], 7
+        assert await rig.fetch() == [(3, [5, 6])]
+        assert rig.assignments.current is not None
+        assert rig.assignments.current.ends == {0: (7, 1000)}
+
+    run(test)
+
+
+def test_a_fetch_lost_at_the_end_is_fetched_again() -> None:
+    rig = Rig(0, [0, 1, 2])
+
+    async def test() -> None:
+        await rig.begin()
+        rig.thread.position = 3
+        assert await rig.fetch() == []
+        assert await rig.fetch() == [(0, [0, 1, 2])]
+
+    run(test)
+
+
+def test_while_a_transaction_is_open_the_end_is_where_the_broker_says() -> None:
+    rig = Rig(0, [0, 1, 2], end=9)
+    rig.thread.stable = 5
+
+    async def test() -> None:
+        await rig.begin()
+        for _ in range(4):
+            await rig.fetch()
+        assert rig.assignments.current is not None
+        assert rig.assignments.current.ends == {0: (9, 1000)}
 
     run(test)
