@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
 import time
 from uuid import uuid4
 
 import pytest
 
+from ladder.connection import KafkaConnection
 from producers.kafka_publisher import KafkaPublisher
 from producers.publisher import PublishError
 from producers.records import Record
 from producers.topics import end_offsets, ensure_topic
+from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.brokers import Breakable
 
 RECORDS = [Record(b"k", b"v", 1, ())]
@@ -50,3 +53,15 @@ def test_a_publisher_can_be_closed_while_its_broker_is_away(breakable: Breakable
     assert time.monotonic() - begin < 5
     with pytest.raises(PublishError, match="closed"):
         publisher.publish(RECORDS).result(timeout=0)
+
+
+@pytest.mark.kafka
+def test_a_record_that_the_topic_will_never_take_is_told_from_a_kafka_that_is_away(apache_kafka: ApacheKafka) -> None:
+    topic = uuid4().hex
+    connection = KafkaConnection(apache_kafka.bootstrap)
+    ensure_topic(connection, topic, 1, 1, {"max.message.bytes": "2000"})
+    publisher = KafkaPublisher(connection, topic)
+    with pytest.raises(PublishError, match="MessageSizeTooLarge") as caught:
+        publisher.publish([Record(None, os.urandom(5000), 0, ())]).result(timeout=10)
+    assert caught.value.reason == "refused"
+    publisher.close(timeout_s=5)

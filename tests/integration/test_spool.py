@@ -7,24 +7,23 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import polars as pl
 import pytest
 
-from producers.embedded import EmbeddedBroker
 from producers.spool import look_into
 from producers.topics import end_offsets, ensure_topic
+from tests.suites.brokers import Breakable, Broker
 from tests.suites.collector_client import stored, track
 from tests.suites.command_line import Service, free_ports, is_answering, run
 from tests.suites.test_publisher_suite import PARTITIONS, consumed
 from warehouse.lake import Lake
 
-TOPIC = "spooled"
 ROUNDS = 1
 """Three kills each."""
 SDK_PATIENCE_S = 10.0
@@ -32,25 +31,23 @@ SDK_PATIENCE_S = 10.0
 
 
 @pytest.fixture
-def broker() -> Iterator[EmbeddedBroker]:
-    """One of our own: it is paused and killed."""
-    with EmbeddedBroker() as broker:
-        ensure_topic(broker.connection, TOPIC, PARTITIONS, 1)
-        yield broker
-        broker.resume()
+def topic(breakable: Breakable) -> str:
+    name = uuid4().hex
+    ensure_topic(breakable.connection, name, PARTITIONS, 1)
+    return name
 
 
 class Collector:
     """`yesladder collect` on a port that it keeps when it is started anew."""
 
-    def __init__(self, brokers: str, folder: Path, *options: object) -> None:
+    def __init__(self, brokers: str, topic: str, folder: Path, *options: object) -> None:
         (self.port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self.port}"
         self.spool = folder / "spool"
         self._folder = folder
         self.client = httpx.Client(base_url=self.url, timeout=SDK_PATIENCE_S)  # for all threads
         self.command = [
-            "collect", "--brokers", brokers, "--topic", TOPIC, "--port", self.port, "--spool", self.spool, *options,
+            "collect", "--brokers", brokers, "--topic", topic, "--port", self.port, "--spool", self.spool, *options,
         ]  # fmt: skip
         self.start()
 
@@ -102,8 +99,8 @@ class Sender(threading.Thread):
             self.slowest_s = max(self.slowest_s, time.monotonic() - began)
 
 
-def on_the_topic(broker: EmbeddedBroker) -> Counter[str]:
-    return Counter(event.event_id for event in stored(consumed(broker.brokers, TOPIC))[0])
+def on_the_topic(broker: Broker, topic: str) -> Counter[str]:
+    return Counter(event.event_id for event in stored(consumed(broker.brokers, topic))[0])
 
 
 def records_in(collector: Collector) -> int:
@@ -114,16 +111,16 @@ def records_in(collector: Collector) -> int:
 
 @pytest.mark.parametrize("seed", [1])
 def test_every_accepted_event_is_in_the_lake_once_though_kafka_fell_silent_and_the_collector_was_killed(
-    broker: EmbeddedBroker, tmp_path: Path, seed: int
+    breakable: Breakable, topic: str, tmp_path: Path, seed: int
 ) -> None:
     chance = random.Random(seed)
-    collector = Collector(broker.brokers, tmp_path)
+    collector = Collector(breakable.brokers, topic, tmp_path)
     senders = [Sender(collector, 1_000_000 * place) for place in range(3)]
     for sender in senders:
         sender.start()
     spooled_at_kills: list[int] = []
     for _ in range(ROUNDS):
-        broker.pause()
+        breakable.pause()
         collector.service.until(lambda: collector.health()[1]["status"] == "spooling")
         for pause_s in (chance.uniform(0.2, 1.0), chance.uniform(0.0, 0.5)):  # the second finds a spool
             time.sleep(pause_s)
@@ -131,7 +128,7 @@ def test_every_accepted_event_is_in_the_lake_once_though_kafka_fell_silent_and_t
             spooled_at_kills.append(records_in(collector))
             collector.start()
         time.sleep(chance.uniform(0.5, 1.0))
-        broker.resume()
+        breakable.resume()
         time.sleep(chance.uniform(0.0, 0.5))  # it finds Kafka and drains
         collector.kill()
         collector.start()
@@ -146,21 +143,21 @@ def test_every_accepted_event_is_in_the_lake_once_though_kafka_fell_silent_and_t
     assert min(spooled_at_kills) > 0
     assert max(sender.slowest_s for sender in senders) < SDK_PATIENCE_S / 2
     assert len(accepted) == len(set(accepted)) > 300
-    assert set(on_the_topic(broker)) == set(accepted)
-    assert landed_from(broker, tmp_path) == Counter(accepted)
+    assert set(on_the_topic(breakable, topic)) == set(accepted)
+    assert landed_from(breakable, topic, tmp_path) == Counter(accepted)
 
 
-def landed_from(broker: EmbeddedBroker, folder: Path) -> Counter[str]:
+def landed_from(broker: Broker, topic: str, folder: Path) -> Counter[str]:
     """What a worker makes of the topic."""
-    ends = end_offsets(broker.connection, TOPIC)
+    ends = end_offsets(broker.connection, topic)
     lake = Lake(folder / "lake")
 
     def has_landed() -> bool:
-        claim = lake.claim(f"kafka:{TOPIC}", list(ends))
+        claim = lake.claim(f"kafka:{topic}", list(ends))
         return all(claim.next_offset(partition) >= end for partition, end in ends.items())
 
     worker = Service(
-        "worker", "--brokers", broker.brokers, "--topic", TOPIC, "--warehouse", folder, "--worker-port", 0,
+        "worker", "--brokers", broker.brokers, "--topic", topic, "--warehouse", folder, "--worker-port", 0,
         "--session-timeout", "2s", cwd=folder, log=folder / "worker.log",
     )  # fmt: skip
     with worker:
@@ -170,13 +167,12 @@ def landed_from(broker: EmbeddedBroker, folder: Path) -> Counter[str]:
 
 
 def test_a_dead_kafka_fills_the_spool_then_503_says_when_to_come_again_and_a_new_one_gets_it_in_order(
-    broker: EmbeddedBroker, tmp_path: Path
+    breakable: Breakable, topic: str, tmp_path: Path
 ) -> None:
-    collector = Collector(broker.brokers, tmp_path, "--spool-bytes", 150_000)
+    collector = Collector(breakable.brokers, topic, tmp_path, "--spool-bytes", 150_000)
     assert collector.send(range(3)).status_code == 200
-    assert on_the_topic(broker).keys() == {"m0", "m1", "m2"}
-    port = int(broker.brokers.rpartition(":")[2])
-    broker.stop()
+    assert on_the_topic(breakable, topic).keys() == {"m0", "m1", "m2"}
+    breakable.kill()
 
     numbers = iter(range(10, 100_000, 10))
     accepted: list[int] = []
@@ -204,10 +200,11 @@ def test_a_dead_kafka_fills_the_spool_then_503_says_when_to_come_again_and_a_new
 
     collector.kill()
     collector.start()
-    with EmbeddedBroker(port=port) as new:
-        ensure_topic(new.connection, TOPIC, PARTITIONS, 1)
-        collector.service.until(lambda: collector.health() == (200, {"status": "ok"}))
-        assert collector.send(range(5, 6)).status_code == 200
-        events = stored(consumed(new.brokers, TOPIC))[0]
-        assert [event.event_id for event in events] == [f"m{n}" for n in [*accepted, 5]]
-        assert collector.service.stop() == 0
+    breakable.restart()
+    ensure_topic(breakable.connection, topic, PARTITIONS, 1)
+    collector.service.until(lambda: collector.health() == (200, {"status": "ok"}))
+    assert collector.send(range(5, 6)).status_code == 200
+    events = stored(consumed(breakable.brokers, topic))[0]
+    kept = [0, 1, 2] if breakable.keeps else []
+    assert [event.event_id for event in events] == [f"m{n}" for n in [*kept, *accepted, 5]]
+    assert collector.service.stop() == 0
