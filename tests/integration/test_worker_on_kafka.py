@@ -19,7 +19,7 @@ import httpx
 import msgspec
 import polars as pl
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from ladder.errors import EventError
@@ -422,3 +422,27 @@ def test_what_kafka_has_deleted_before_the_worker_came_is_passed_over_and_counte
         assert worker.stop() == 0
     assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(15, 40))
     assert road.rows("checkpoints").select(pl.sum("landed", "skipped_offsets")).row(0) == (25, 15)
+
+
+@on_apache_kafka
+def test_transactions_of_other_producers_leave_the_events_that_they_committed_and_nothing_else(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """Their marks take offsets, also the topic's last one: it is reached all the same, and its sessions get old."""
+    road = Road(broker, tmp_path, 1)
+    producer = KafkaProducer(bootstrap_servers=broker.brokers, transactional_id=road.topic)
+    producer.init_transactions()
+    for first, end in ((0, producer.commit_transaction), (10, producer.abort_transaction)):
+        producer.begin_transaction()
+        for record in pack(events(first, 10), 1, max_bytes=1):
+            producer.send(road.topic, record.value, headers=list(record.headers), partition=0)
+        producer.flush()
+        end()
+    producer.close()
+    assert end_offsets(broker.connection, road.topic) == {0: 22}
+    (port,) = free_ports(1)
+    with road.worker("--checkpoint-interval", "100ms", "--idle-after", "500ms", port=port) as worker:
+        worker.until(lambda: len(road.rows("sessions")) == 1)
+        assert metrics(port)['yesladder_lag_records{partition="0"}'] == 0
+        assert worker.stop() == 0
+    assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(10))
