@@ -87,7 +87,7 @@ class Ledger:
 class Sender:
     """Some threads that send until told that it is enough, and then until everything is answered."""
 
-    def __init__(self, url: str, seed: int, pace: Pace, *, threads: int = 3, visitors: int = 60) -> None:
+    def __init__(self, url: str, seed: int, pace: Pace, *, threads: int = 2, visitors: int = 60) -> None:
         self.ledger = Ledger()
         self._url = f"{url}/v1/batch"
         self._seed = seed
