@@ -178,19 +178,29 @@ def _say(words: str) -> None:
 
 
 def campaign(
-    plans: list[Plan], logs: Path, *, keep: bool = False, marts_every: int = 1, say: Callable[[str], None] = _say
+    plans: list[Plan],
+    logs: Path,
+    *,
+    keep: bool = False,
+    marts_every: int = 1,
+    results_file: Path | None = None,
+    say: Callable[[str], None] = _say,
 ) -> list[Run]:
-    """All of them, those of one cluster together; a line for each, and everything known of one that fails."""
+    """All of them, those of one cluster together; a line for each, and everything known of one that fails.
+
+    ``marts_every``: build the marts for each n-th seed.  ``results_file``: takes the numbers so far, after each.
+    """
     runs: list[Run] = []
     with Gate() as gate:
         for kind in dict.fromkeys((which.cluster, which.brokers) for which in plans):
             with ExitStack() as stack:
                 cluster = stack.enter_context(cluster_of(*kind, logs))
                 for which in (one for one in plans if (one.cluster, one.brokers) == kind):
-                    done = run_plan(
-                        which, cluster, gate if which.seed % marts_every == 0 else None, logs / f"seed-{which.seed}"
-                    )
+                    builds = gate if which.seed % marts_every == 0 else None
+                    done = run_plan(which, cluster, builds, logs / f"seed-{which.seed}")
                     runs.append(done)
+                    if results_file is not None:
+                        results_file.write_text(json.dumps(results(runs), indent=2) + "\n", encoding="utf-8")
                     say(done.line())
                     if done.wrong:
                         say("\n".join([str(which), *done.wrong]))
