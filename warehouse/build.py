@@ -111,18 +111,20 @@ def build(
     gate: Gate | None = None,
     progress: Progress | None = None,
     now: datetime,
+    patience_s: float = 0,
 ) -> BuildResult:
     """Bring the marts beside the lake up to date: incrementally, or from scratch where they cannot be mended.
 
     They are built from scratch when ``full`` says so, on the first build, and when the ladder, the SQL or rows already
     built have changed.  ``accept`` lets all batches in that are held back now.  ``gate``: one that is loaded already
     (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
+    ``patience_s``: how long to wait for another build to end.
     Raises ``Locked``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
     """
     warehouse = lake.root.parent
     tell = progress or (lambda words: None)
     clock = _Clock()
-    with build_lock(warehouse, now), ExitStack() as stack:
+    with build_lock(warehouse, now, patience_s=patience_s), ExitStack() as stack:
         batches = Batches(warehouse / "quality")
         if accept:
             batches.accept_held()

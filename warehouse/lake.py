@@ -35,6 +35,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from ladder.errors import UsageError, YesladderError
 from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
+from warehouse.erased import Erased
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -94,6 +95,7 @@ class Lake:
 
     def __init__(self, root: Path) -> None:
         self.root = root = root.absolute()
+        self._erased: Erased | None = None
         if unquote(str(root)) != str(root) or "\\" in str(root):
             raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
         for name, schema in TABLES.items():
@@ -139,6 +141,18 @@ class Lake:
         with (self.root / _WRITING).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
+
+    def without_erased(self, table: str, rows: pa.Table) -> pa.Table:
+        """Rows about to be added, without what people who were erased did before that (see ``warehouse.erased``)."""
+        if self._erased is None or self._erased.stale(self.root.parent):
+            self._erased = Erased.read(self.root.parent)
+        if self._erased is None or table not in ("events", "sessions"):
+            return rows
+        frame = pl.from_arrow(rows)
+        if not isinstance(frame, pl.DataFrame):
+            raise TypeError(f"rows of {table} have no columns")
+        kept = self._erased.filtered(table, frame)
+        return rows if kept is frame else kept.to_arrow()
 
     @contextmanager
     def nobody_writing(self, patience_s: float) -> Iterator[None]:
@@ -200,6 +214,7 @@ class Lake:
     def append(self, table: str, rows: pa.Table, *, now: datetime) -> None:
         """Add rows that come from no Kafka offset; all of them become visible at once."""
         with self.writing():
+            rows = self.without_erased(table, rows)
             _commit(self.table(table), self.root / table, _added(self.root / table, table, rows, now), {})
 
     def replace(
@@ -324,6 +339,7 @@ class Claim:
             try:
                 folder = self._lake.root / name
                 with self._lake.writing():
+                    table = self._lake.without_erased(name, table)
                     _commit(handle, folder, _added(folder, name, table, now), versions)
             except CommitFailedError as error:
                 raise Fenced(f"table {name}: {error}") from error

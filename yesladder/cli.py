@@ -22,6 +22,7 @@ from yesladder.settings import PREFIX, Settings, read_settings
 if TYPE_CHECKING:
     from producers.columns import ColumnMap
     from producers.publisher import Publisher
+    from warehouse.erased import Mode
     from warehouse.lake import Lake
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -433,6 +434,43 @@ def maintain(check: bool, as_json: bool, **options: Any) -> None:
         _print_json(done.to_dict())
     else:
         click.echo(done.summary())
+
+
+@cli.command()
+@click.argument("visitors", nargs=-1, required=True, metavar="VISITOR...")
+@settings_options("warehouse", "ladder")
+@click.option("--anonymise", is_flag=True, help="Keep what happened and the counts, under new random ids.")
+@click.option("--dry-run", is_flag=True, help="Say whom and what it would be, and change nothing.")
+@_json_option
+def erase(visitors: tuple[str, ...], anonymise: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Remove a person: events, sessions, dead letters, marts and pages; at once, and for good.
+
+    VISITOR: any visitor or user id of theirs; ids that were seen together with it are theirs, too.
+
+    Example: yesladder erase 97980cfea0067 --dry-run
+    """
+    from warehouse.erasure import erase as run, find, unfinished
+
+    settings = read_settings(**options)
+    lake, ladder, now = _lake(settings, must_exist=True), settings.load_ladder(), datetime.now(UTC)
+    left_over = [] if dry_run else unfinished(settings.warehouse)
+    wanted = set(visitors).difference(*(ids for ids, _ in left_over))
+    found = find(lake, wanted) if wanted else None
+    if dry_run and found is not None:
+        if as_json:
+            _print_json(found.to_dict())
+        else:
+            click.echo(found.summary())
+        return
+    mode: Mode = "anonymise" if anonymise else "erase"
+    asked = [] if found is None else [(found.ids, mode)]
+    with status("erasing", quiet=as_json) as say:
+        receipts = [run(lake, ladder, ids, mode=how, progress=say, now=now) for ids, how in [*left_over, *asked]]
+    if as_json:
+        _print_json([receipt.to_dict() for receipt in receipts])
+    else:
+        for receipt in receipts:
+            click.echo(receipt.summary())
 
 
 def _check(lake: Lake, as_json: bool) -> None:
