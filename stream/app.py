@@ -163,8 +163,9 @@ class Assignments:
     def fail(self, error: BaseException) -> None:
         """Say why, and end the process."""
         expected = isinstance(error, YesladderError)
-        log.error("worker stops: %s", error, exc_info=None if expected else error)
-        sys.stderr.flush()
+        with suppress(OSError, ValueError):  # what is full may be the disk that our words go to
+            log.error("worker stops: %s", error, exc_info=None if expected else error)
+            sys.stderr.flush()
         self._end(EXIT_HALT if isinstance(error, TooManyRejects | TopicMadeAnew) else EXIT_RESTART)
 
     def refuse(self, why: str) -> None:

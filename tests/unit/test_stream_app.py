@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -124,6 +126,14 @@ def test_what_is_gathered_is_committed_at_the_next_checkpoint(rig: Rig) -> None:
         assert (rig.offset(), owner.records, rig.ended) == (3, [], [])
 
     run(test)
+
+
+def test_it_ends_also_where_its_last_words_find_no_room(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    with suppress(OSError), Path("/dev/full").open("w", encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        print("said before", file=full)
+        rig.assignments.fail(RuntimeError("the disk is full"))
+    assert rig.ended == [EXIT_RESTART]
 
 
 def test_a_fetch_that_does_not_begin_where_the_last_one_ended_is_a_gap(rig: Rig) -> None:
