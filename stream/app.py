@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import faust
 from faust.exceptions import ConsumerNotStarted
@@ -36,7 +36,7 @@ from ladder.tiers import Ladder
 from stream.authentication import credentials
 from stream.checkpoint import Checkpoint, Hold, Lake, Prepared
 from stream.rejects import RejectBrake, TooManyRejects
-from stream.transport import SCHEME, Batch, Fetching
+from stream.transport import SCHEME, Batch, Consumer, Fetching
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,18 @@ class WorkerSettings:
 
 class TopicMadeAnew(YesladderError):
     """The topic ends before the offsets that the lake already holds."""
+
+
+_FINAL = {
+    "GroupAuthorizationFailedError",
+    "InvalidGroupIdError",
+    "InvalidSessionTimeoutError",
+    "TopicAuthorizationFailedError",
+}
+
+
+class NotTakenIn(YesladderError):
+    """Kafka refuses the group to this worker."""
 
 
 class Stalled(YesladderError):
@@ -166,10 +178,17 @@ class Assignments:
         with suppress(OSError, ValueError):  # what is full may be the disk that our words go to
             log.error("worker stops: %s", error, exc_info=None if expected else error)
             sys.stderr.flush()
-        self._end(EXIT_HALT if isinstance(error, TooManyRejects | TopicMadeAnew) else EXIT_RESTART)
+        halts = isinstance(error, TooManyRejects | TopicMadeAnew | NotTakenIn)
+        self._end(EXIT_HALT if halts else EXIT_RESTART)
 
     def refuse(self, why: str) -> None:
         self.fail(TopicMadeAnew(why))
+
+    def not_taken_in(self, why: str) -> None:
+        """End the process, for good where asking again would get the same answer.  ``why``: Kafka's word for it."""
+        hint = "; --session-timeout must be within the brokers' limits" if "SessionTimeout" in why else ""
+        said = f"Kafka does not take this worker into the group {self._settings.group}: {why}{hint}"
+        self.fail(NotTakenIn(said) if why in _FINAL else YesladderError(said))
 
     async def claim(self, partitions: set[int]) -> Assignment:
         """Read from the lake what it takes to own these partitions; ends the process where that cannot be read."""
@@ -360,6 +379,8 @@ class WorkerApp(faust.App):
     async def _watch(self) -> None:
         while not self.should_stop:
             await asyncio.sleep(1)
+            if (refusal := cast(Consumer, self.consumer).refusal) is not None:
+                self.assignments.not_taken_in(refusal)
             self.assignments.look(has_partitions=bool(_assigned(self)))
 
 

@@ -84,6 +84,13 @@ class Consumer(driver.Consumer):
     def _assignments(self) -> Assignments:
         return cast(_WithAssignments, self.app).assignments
 
+    @property
+    def refusal(self) -> str | None:
+        """Why the group does not take us in, where Kafka has said so for good: nobody asks again by himself."""
+        coordinator = getattr(self._thread._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        return None if error is None or getattr(error, "retriable", False) else type(error).__name__
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         before = self._assignments.current
         holes = dict(before.holes) if before is not None else {}

@@ -446,3 +446,14 @@ def test_transactions_of_other_producers_leave_the_events_that_they_committed_an
         assert metrics(port)['yesladder_lag_records{partition="0"}'] == 0
         assert worker.stop() == 0
     assert sorted(road.rows("events")["event_id"]) == sorted(f"e{n}" for n in range(10))
+
+
+@on_apache_kafka
+def test_a_worker_that_kafka_does_not_take_into_the_group_halts_and_says_why(broker: Broker, tmp_path: Path) -> None:
+    """By itself it would wait for ever, in good health, and own nothing."""
+    road = Road(broker, tmp_path, 1)
+    with road.worker("--session-timeout", "400ms") as worker:
+        assert worker.wait() == 4
+        (line,) = [line for line in worker.words().splitlines() if "worker stops" in line]
+    why = "InvalidSessionTimeoutError; --session-timeout must be within the brokers' limits"
+    assert f"Kafka does not take this worker into the group {road.topic}: {why}" in line

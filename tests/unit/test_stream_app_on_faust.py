@@ -14,7 +14,7 @@ from faust.types.enums import ProcessingGuarantee
 
 from ladder.connection import KafkaConnection
 from ladder.tiers import Ladder
-from stream.app import EXIT_RESTART, WorkerApp, WorkerSettings, create_app
+from stream.app import EXIT_HALT, EXIT_RESTART, WorkerApp, WorkerSettings, create_app
 from stream.transport import Batch
 from tests.suites.consumed import Record
 from warehouse.lake import Lake
@@ -82,3 +82,13 @@ def test_an_exception_in_the_agent_ends_the_process_before_the_next_fetch_is_tak
         assert taken == [[], [], [EXIT_RESTART]], "it ends at the second, which a hole lies before"
 
     run(test)
+
+
+@pytest.mark.parametrize(
+    ("why", "code"), [("GroupAuthorizationFailedError", EXIT_HALT), ("UnknownError", EXIT_RESTART)]
+)
+def test_only_what_kafka_will_say_again_halts_a_worker_that_the_group_refuses(
+    app: WorkerApp, ended: list[int], why: str, code: int
+) -> None:
+    app.assignments.not_taken_in(why)
+    assert ended == [code]
