@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -220,3 +221,29 @@ def test_the_command_says_what_it_did(lake: Lake, capsys: pytest.CaptureFixture[
     )
     with pytest.raises(UsageError, match="holds no lake yet"):
         cli.main(["resessionise", "--warehouse", str(tmp_path / "none")], standalone_mode=False)
+
+
+@pytest.mark.parametrize("dies_at", [1, 2])
+def test_a_pass_that_dies_at_either_of_its_commits_is_done_by_the_next(dies_at: int, tmp_path: Path) -> None:
+    class DyingLake(Lake):
+        replaced = 0
+
+        def replace(self, *arguments: Any, **named: Any) -> list[str]:
+            self.replaced += 1
+            if self.replaced == dies_at:
+                raise OSError(f"no room for {arguments[0]}")
+            return super().replace(*arguments, **named)
+
+    lake = DyingLake(tmp_path / "lake")
+    topic = Topic(lake)
+    topic.land(event("x", 0, received=5), event("a", 10))
+    topic.tick(10)
+    topic.land(event("x", 600, received=6), event("b", 610))
+    topic.tick(20)
+    with pytest.raises(OSError, match="no room for " + ("sessions" if dies_at == 1 else "events")):
+        resessionise(lake, LADDER, now=NOW)
+    topic.restart()
+    assert topic.hold.sessioniser.open_events() == 0
+    assert resessionise(lake, LADDER, now=NOW).duplicates == 1
+    assert sessions(lake) == [("v", 0, ["x", "a"]), ("v", 610, ["b"])]
+    assert landed(lake) == ["a", "b", "x"]
