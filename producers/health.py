@@ -34,10 +34,11 @@ class Health:
                 raise Refused("not_ready", "Kafka cannot be reached")
             return {"status": "ok"}
         state = self._spool()
-        if state.is_full:
+        has_kafka = state.is_direct and await self._readiness.check()
+        if state.is_full and not has_kafka:
             raise Refused("not_ready", f"Kafka is away and the spool has no room ({state.bytes:,} bytes are in it)")
         told: dict[str, Any] = {"status": "ok"}
-        if not state.is_direct or not await self._readiness.check():
+        if not has_kafka:
             told = {
                 "status": "spooling",
                 "records": state.records,

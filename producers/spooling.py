@@ -35,7 +35,7 @@ _SAID_S = 30.0
 
 
 class SpoolState(NamedTuple):
-    """``is_full``: the last publish found no room.  ``oldest``: when the first record that waits came."""
+    """``is_full``: what Kafka did not take found no room.  ``oldest``: when the first record that waits came."""
 
     is_direct: bool
     is_full: bool
@@ -71,7 +71,6 @@ class Spooling:
         self._one_by_one_to = 0  # up to this id, to find which record Kafka refuses
         self._not_before = 0.0
         self._pause_s = _PAUSE_S[0]
-        self._setback = False
         self._is_told = False
         self._said_at = -_SAID_S
         self._oldest: datetime | None = None
@@ -92,7 +91,8 @@ class Spooling:
     def state(self) -> SpoolState:
         with self._lock:
             spool = self._spool
-            return SpoolState(self._is_direct, self._is_full, spool.records, spool.bytes, spool.refused, self._oldest)
+            oldest = self._oldest if spool.records > spool.refused else None
+            return SpoolState(self._is_direct, self._is_full, spool.records, spool.bytes, spool.refused, oldest)
 
     def publish(self, records: Sequence[Record], now: float) -> Future[None]:
         """As ``Publisher`` promises, or done once the records are fsynced here.  ``now``: seconds, as for ``turn``."""
@@ -142,10 +142,10 @@ class Spooling:
         """Do whatever can be done now, without waiting for Kafka.  ``now``: seconds; ``at``: the time of day, UTC."""
         self._lose_patience(now)
         self._settle_batch(now)
-        self._append(now, at)
         self._forget()
-        self._send_batch(now)
         self._hand_over()
+        self._append(now, at)
+        self._send_batch(now)
         self._note_partitions()
         self._oldest = self._spool.oldest()
 
@@ -168,7 +168,7 @@ class Spooling:
                 if self._is_direct:
                     self._is_full = False
             else:
-                publish.has_failed = self._setback = True
+                publish.has_failed = True
                 if publish in self._under_way:
                     self._leave_direct(str(error))
             had_no_room = publish in self._under_way
@@ -319,26 +319,26 @@ class Spooling:
         self._wake()
 
     def _hand_over(self) -> None:
-        """With nothing left on the disk, go direct: first what waited meanwhile."""
+        """With nothing left on the disk, go direct: first what waited meanwhile, unless Kafka has failed it before."""
         while True:
             with self._lock:
                 kafka = self._kafka
                 left = self._spool.records - self._spool.refused - len(self._delivered)
                 if kafka is None or self._is_direct or self._batch or self._in_doubt or left > 0:
                     return
+                if any(publish.has_failed for publish in self._waiting):
+                    return
                 if not self._waiting:
-                    self._is_direct, self._is_full = True, False
+                    self._is_direct = True
                     if self._is_told:
                         _log.warning("the spool in %s is empty: everything goes to Kafka again", self._spool.folder)
                     self._is_told = False
                     return
-                publishes, self._waiting, self._waiting_bytes = self._waiting, [], 0
+                publishes = [publish for publish in self._waiting if not publish.is_taken]
+                self._waiting, self._waiting_bytes = [], 0
                 self._under_way.update(dict.fromkeys(publishes))
-                self._setback = False
             for publish in publishes:
                 self._send(kafka, publish)
-            if self._setback:
-                return
 
     def _note_partitions(self) -> None:
         partitions = None if self._kafka is None else self._kafka.partitions

@@ -591,7 +591,8 @@ def test_with_a_spool_health_is_whether_events_are_taken() -> None:
     state = state._replace(is_full=True)
     answer = ask(with_kafka.app, "GET", "/health")
     assert (answer.status_code, answer.json()["code"], "retry-after" in answer.headers) == (503, "not_ready", True)
-    state = SpoolState(is_direct=True, is_full=False, records=1, bytes=9, refused=1, oldest=None)
+    state = SpoolState(is_direct=True, is_full=True, records=1, bytes=9, refused=1, oldest=None)
+    assert ask(without.app, "GET", "/health").status_code == 503
     assert ask(with_kafka.app, "GET", "/health").json() == {"status": "ok", "refused": 1}
 
 
