@@ -26,6 +26,7 @@ from ladder.events import Event, Kind
 from ladder.metrics import COLLECTOR_ANSWERS, COLLECTOR_IN_FLIGHT_BYTES
 from ladder.rejects import Reject
 from producers.bodies import plain_body, too_large
+from producers.consent import letter
 from producers.dialects import SEGMENT_BATCH, SEGMENT_SINGLE, Dialect, Envelope
 from producers.group_commit import GroupCommit
 from producers.health import Health
@@ -246,7 +247,7 @@ class _Collector:
                     raise EventError("too_large", "", f"the event has {len(raw)} bytes; the limit is {largest}")
                 events.append(read(raw, received_at=received_at, sent_at=sent_at, kind=kind))
             except EventError as error:
-                rejects.append(Reject.of(error, raw, received_at, "collector"))
+                rejects.append(Reject.of(error, letter(raw), received_at, "collector"))
                 if len(errors) < _ERRORS_SHOWN:
                     errors.append({"index": place, "code": error.reason, "message": str(error)})
             received_at += _TICK

@@ -21,6 +21,7 @@ import msgspec
 
 from ladder.errors import EventError
 from ladder.events import EARLIEST, KINDS, LATEST, MAX_EVENT_BYTES, MAX_ID_CHARACTERS, Event, Kind, event_error
+from producers.consent import is_refused, without_identity
 from producers.devices import DeviceClass, device_class
 
 Message = bytes | msgspec.Raw
@@ -220,6 +221,7 @@ def from_segment(
     ``received_at`` is UTC.  ``sent_at`` is the request's; without one the message's own ``sentAt`` counts, and without
     that the client's clock is taken as right.  ``kind`` serves messages without a ``type``.
     A message without ``messageId`` gets an id from its text and ``received_at``: sent again, it counts again.
+    A message whose visitor refused consent comes out without identity (``producers.consent``).
     Raises ``EventError`` whose field is the sender's name for it.
     """
     try:
@@ -247,8 +249,11 @@ def _event(raw: bytes, received_at: datetime, sent_at: datetime | None, kind: Ki
             raise EventError("missing_field", "userId", "is required: an alias says who previousId became")
         if visitor_id is None:
             raise EventError("missing_field", "previousId", "is required: an alias says who became userId")
+    about = _context(said.context)
     if visitor_id is None:
-        raise EventError("missing_field", "anonymousId", "is required, or userId in its place")
+        if not about.refused:
+            raise EventError("missing_field", "anonymousId", "is required, or userId in its place")
+        visitor_id = "nobody"
 
     properties, found = _object("properties", bytes(said.properties))
     name: str | None
@@ -267,10 +272,9 @@ def _event(raw: bytes, received_at: datetime, sent_at: datetime | None, kind: Ki
         if kind == "group" and (group_id := _text(said.group_id)) is not None:
             properties = _with(properties, "group_id", group_id)
 
-    about = _context(said.context)
     if kind == "identify" and properties == "{}":
         properties = _traits_of(about.text)
-    return Event(
+    event = Event(
         event_id=_text(said.message_id) or _made_id(raw, received_at),
         visitor_id=visitor_id,
         occurred_at=_occurred_at(said.timestamp or said.original_timestamp, sent_at or said.sent_at, received_at),
@@ -287,6 +291,7 @@ def _event(raw: bytes, received_at: datetime, sent_at: datetime | None, kind: Ki
         utm_campaign=about.utm_campaign,
         device_class=about.device_class,
     )
+    return without_identity(event, found) if about.refused else event
 
 
 def _occurred_at(timestamp: datetime | None, sent_at: datetime | None, received_at: datetime) -> datetime:
@@ -312,6 +317,7 @@ class _About(NamedTuple):
     utm_medium: str | None
     utm_campaign: str | None
     device_class: DeviceClass | None
+    refused: bool
 
 
 def _context(raw: msgspec.Raw) -> _About:
@@ -342,6 +348,7 @@ def _read_context(data: bytes) -> _About:
             _filled(library.get("name")),
             _filled(library.get("env")),
         ),
+        is_refused(context),
     )
 
 

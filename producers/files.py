@@ -21,6 +21,7 @@ from ladder.errors import EventError, UsageError, YesladderError
 from ladder.events import MAX_CANONICAL_BYTES, MAX_EVENT_BYTES, Event, decode
 from ladder.rejects import Reject
 from producers.columns import ColumnMap, RowReader, row_id
+from producers.consent import letter
 from producers.dialects import from_segment
 
 _TICK = timedelta(microseconds=1)
@@ -187,7 +188,7 @@ def _ndjson(path: Path, clock: _Clock, progress: _Progress) -> Iterator[Event | 
             try:
                 yield _line_event(line.rstrip(b"\r\n"), number, at)
             except EventError as error:
-                yield Reject.of(error, line.rstrip(b"\r\n"), at, "file")
+                yield Reject.of(error, letter(line.rstrip(b"\r\n")), at, "file")
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
