@@ -106,10 +106,10 @@ class Road:
 
 
 @pytest.fixture(scope="module")
-def road(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+def road(embedded_broker: EmbeddedBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
     folder = tmp_path_factory.mktemp("bad input")
     topic, (port, worker_port) = f"events-{uuid4().hex}", free_ports(2)
-    kafka = ["--brokers", broker.brokers, "--topic", topic, "--partitions", PARTITIONS]
+    kafka = ["--brokers", embedded_broker.brokers, "--topic", topic, "--partitions", PARTITIONS]
     collect = ["collect", *kafka, "--port", port]
     # The brakes are for their own test: here most of what comes is bad.
     work = [
@@ -123,9 +123,10 @@ def road(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
         url, worker_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{worker_port}"
         collector.until(lambda: is_answering(f"{url}/health"))
         worker.until(lambda: is_answering(f"{worker_url}/health"))
-        producer = KafkaProducer(bootstrap_servers=broker.brokers, max_request_size=2_000_000)
+        producer = KafkaProducer(bootstrap_servers=embedded_broker.brokers, max_request_size=2_000_000)
         lake = Lake(folder / "lake")
-        yield Road(collector, worker, url, worker_url, lake, broker, topic, producer, pids=[collector.pid, worker.pid])
+        broker, pids = Broker(embedded_broker.connection), [collector.pid, worker.pid]
+        yield Road(collector, worker, url, worker_url, lake, broker, topic, producer, pids=pids)
         producer.close(timeout=5)
         assert "Traceback" not in collector.words() + worker.words()
 
