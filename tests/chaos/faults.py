@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from ladder.errors import YesladderError
 from tests.chaos.cluster import Cluster
 from tests.chaos.proxy import Client, Trouble
 from tests.chaos.road import Road
-from tests.chaos.schedule import KIND, Fault
+from tests.chaos.schedule import Fault
 from warehouse.locks import Locked
 from warehouse.maintain import maintain
 from yesladder.resessionise import resessionise
@@ -46,15 +47,32 @@ def _signal(number: signal.Signals, part: str | None = None) -> Callable[[Fault,
 def _stand_still(part: str | None = None) -> Callable[[Fault, str, Road], End]:
     def do(fault: Fault, name: str, road: Road) -> End:
         whom = part or f"worker-{fault.number}"
-        # In the middle of a checkpoint, where one can be had: what it does when it wakes up is then what matters.
-        if KIND[fault.kind].longest_s > 5:
-            road.ask_for(name, at="data", table=fault.table, do="hang", seconds=1.0)
-            _wait_until(lambda: (road.faults / f"{name}.fired").exists(), 1.5)
-            road.take_back(name)
         done = road.send(whom, signal.SIGSTOP)
         return lambda: road.send(whom, signal.SIGCONT) and done
 
     return do
+
+
+def _stand_still_for_long(fault: Fault, name: str, road: Road) -> End:
+    """Half of the time in the middle of a commit: what it does when it wakes up is what matters."""
+    if fault.size > 0.5:
+        return _stand_still()(fault, name, road)
+    road.ask_for(name, at="data", table=fault.table, do="hang", seconds=1.0)
+    fired = road.faults / f"{name}.fired"
+    _wait_until(lambda: fired.exists() and fired.read_text().isdecimal(), 3)
+    if not road.take_back(name):
+        return _stand_still()(fault, name, road)
+    pid = int(fired.read_text())
+
+    def send(number: signal.Signals) -> bool:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    done = send(signal.SIGSTOP)
+    return lambda: send(signal.SIGCONT) and done
 
 
 def _clock(direction: int, part: str | None = None) -> Callable[[Fault, str, Road], End]:
@@ -221,7 +239,7 @@ _BEGIN: dict[str, Callable[[Fault, str, Road], End]] = {
     "worker told to stop": _signal(signal.SIGTERM),
     "worker leaves during a checkpoint": _leave_during_a_checkpoint,
     "worker joins during a checkpoint": _join_during_a_checkpoint,
-    "worker stands still for long": _stand_still(),
+    "worker stands still for long": _stand_still_for_long,
     "worker stands still for a moment": _stand_still(),
     "worker's clock steps forward": _clock(1),
     "worker's clock steps back": _clock(-1),

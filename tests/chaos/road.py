@@ -88,9 +88,9 @@ class Road:
         for number in range(self.plan.workers):
             self.add_worker(number)
         self._keeper.start()
-        self._wait(lambda: COLLECTING_AT in self._parts["collector"].words(), 30, "the collector does not start")
+        self._wait(lambda: COLLECTING_AT in self._parts["collector"].words(), 60, "the collector does not start")
         self.sender.start()
-        self._wait(self._has_begun, 40, "no worker commits anything")
+        self._wait(self._has_begun, 90, "no worker commits anything")
 
     def add_worker(self, number: int) -> None:
         self._begin(f"worker-{number}", self._worker("--checkpoint-interval", ("200ms", "500ms", "1s")[number % 3]))

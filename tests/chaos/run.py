@@ -28,13 +28,15 @@ from tests.chaos.schedule import KIND, STORM_S, Cluster as ClusterKind, Plan, pl
 from warehouse.quality import Gate
 
 CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
-    ("apache", 3),
+    ("apache", 2),
     ("apache", 3),
     ("apache", 1),
-    ("apache", 2),
+    ("apache", 3),
     ("embedded", 1),
 )
-PATIENCE_S = 60.0
+"""They take turns; those of the first three seeds are what CI has time for."""
+
+PATIENCE_S = 120.0
 
 
 @dataclass

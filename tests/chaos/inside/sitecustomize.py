@@ -3,7 +3,8 @@
 They are asked for by files:
 
 - ``NAME.json`` in the folder above ``CHAOS_FAULTS``, ``{"at", "table", "do", "seconds", "once"}``: whichever process
-  comes to that place next; what happens ``once`` leaves ``NAME.fired`` behind, anything else a mark ``NAME.hit``;
+  comes to that place next; what happens ``once`` leaves ``NAME.fired`` behind, with the number of the process,
+  anything else a mark ``NAME.hit``;
 - ``clock`` in the folder itself: the seconds by which the clock of this process is wrong.
 
 Nothing of it is known to the product: it hooks into the standard library and into the packages that write.
@@ -43,7 +44,8 @@ def due(at: str, table: str) -> dict[str, Any] | None:
             if wanted["at"] != at or wanted.get("table", table) != table:
                 continue
             if wanted.get("once", True):
-                file.rename(file.with_suffix(".fired"))
+                fired = file.rename(file.with_suffix(".fired"))
+                fired.write_text(str(os.getpid()))
             else:
                 file.with_suffix(".hit").touch()
         except (FileNotFoundError, ValueError):  # taken away, or not written to its end
