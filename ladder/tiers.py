@@ -27,6 +27,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 Scalar = str | bool | int | float
 
 MIN_TIERS, MAX_TIERS = 2, 32
+_STRANGE_IN_A_KEY = re.compile(r'["\\\x00-\x1f]')
 MAX_DURATION = timedelta(days=36_500)
 
 
@@ -187,6 +188,9 @@ def parse_ladder(text: str, origin: str) -> Ladder:
         if rule.event is None and not rule.where:
             raise refuse(f"on[{i}]", "needs `event`, `where` or both; as it stands it would mean every event")
         for key, value in rule.where.items():
+            if _STRANGE_IN_A_KEY.search(key):
+                reason = "a property's name with quotes, backslashes or control characters cannot be asked for"
+                raise refuse(f"on[{i}].where", reason)
             if not isinstance(value, Scalar) or (isinstance(value, float) and not isfinite(value)):
                 raise refuse(f"on[{i}].where.{key}", "must be text, a number that JSON has, or true or false")
         marks: list[Mark] = []

@@ -298,7 +298,10 @@ class _CsvLines:
 def _header(path: Path, line: str, columns: ColumnMap) -> tuple[list[str], str]:
     """The names of the columns, and the delimiter: the one that shows the columns we look for."""
     line = line.removeprefix("\ufeff").rstrip("\r\n")
-    found = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in ",;\t|"}
+    try:
+        found = {delimiter: next(csv.reader([line], delimiter=delimiter), []) for delimiter in ",;\t|"}
+    except csv.Error as error:
+        raise UsageError(f"{path}: its first line is no header of a csv file ({error})") from None
     for delimiter, header in found.items():
         if set(columns.named()) <= set(header):
             twice = next((name for i, name in enumerate(header) if name in header[:i]), None)
