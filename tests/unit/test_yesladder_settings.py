@@ -59,6 +59,9 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "worker_host": ("0.0.0.0", "0.0.0.0"),
         "worker_port": ("0", 0),
         "build_every": ("1d", timedelta(days=1)),
+        "upkeep_every": ("0s", timedelta()),
+        "keep": ("0s", timedelta()),
+        "retain": ("400d", timedelta(days=400)),
     }
     assert {*given, "password"} == set(Settings.model_fields)
     for name, (text, _) in given.items():
