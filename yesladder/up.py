@@ -47,7 +47,8 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         else:
             brokers = settings.brokers
         common = ["--brokers", brokers, "--topic", topic]
-        where = ["--warehouse", str(settings.warehouse)]
+        warehouse = ["--warehouse", str(settings.warehouse)]
+        where = [*warehouse]
         if settings.ladder is not None:
             where += ["--ladder", str(settings.ladder)]
         worker_options = [*common, *where]
@@ -73,7 +74,7 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         console.print(f"Kafka      {brokers}, topic {topic}" + ("   (in memory: for trying out)" if embedded else ""))
         if settings.worker_port != 0:
             console.print(f"worker     http://{settings.worker_host}:{settings.worker_port}/health and /metrics")
-        upkeep = [["resessionise", *where], ["maintain", *where, *_upkeep_options(settings)]]
+        upkeep = [["resessionise", *where], ["maintain", *warehouse, *_upkeep_options(settings)]]
         every = format_duration(settings.build_every)
         console.print(f"warehouse  {settings.warehouse}   built every {every}; logs in {logs}")
         console.print("Ctrl-C stops all of it.")

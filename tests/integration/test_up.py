@@ -100,7 +100,7 @@ def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder:
     assert said.rstrip().endswith("stopping: collector, worker, broker")
 
     # Its broker has forgotten all of it; a second life goes on in the same lake, and builds the marts now and then.
-    with up(folder, "second.log", build_every="1s", upkeep_every="3s") as service:
+    with up(folder, "second.log", "--ladder", folder / "ladder.toml", build_every="1s", upkeep_every="3s") as service:
         send(address(service), "Offer Shown", visitor="ben")
         service.until(lambda: "marts are up to date" in service.words(), patience_s=120)
         service.until(lambda: "  maintain: files now: events " in service.words(), patience_s=120)
