@@ -131,6 +131,10 @@ class Road:
         unfinished.write_text(json.dumps(fault), encoding="utf-8")
         unfinished.rename(self.faults / f"{name}.json")
 
+    def has_fired(self, name: str) -> bool:
+        """Whether what happens once has."""
+        return (self.faults / f"{name}.fired").exists()
+
     def take_back(self, name: str) -> bool:
         """Ask for it no longer.  Whether it has happened."""
         (self.faults / f"{name}.json").unlink(missing_ok=True)

@@ -37,6 +37,8 @@ CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
 """They take turns; those of the first three seeds are what CI has time for."""
 
 PATIENCE_S = 120.0
+COMES_WITHIN_S = 15.0
+"""After the storm a worker that was started again has so long to come to the commit at which something awaits it."""
 
 
 @dataclass
@@ -137,19 +139,20 @@ def storm(which: Plan, road: Road) -> Counter[str]:
     """Let the faults come down, each at its time; those that have happened."""
     began = time.monotonic()
     injected: Counter[str] = Counter()
-    waiting: list[tuple[float, str, End]] = []
+    waiting: list[tuple[float, str, str, End]] = []
     to_come = list(enumerate(which.faults))
     while to_come or waiting or time.monotonic() - began < STORM_S:
         now = time.monotonic() - began
-        for item in [item for item in waiting if item[0] <= now]:
+        for item in [item for item in waiting if item[0] <= now or road.has_fired(item[1])]:
             waiting.remove(item)
-            injected[item[1]] += item[2]()
+            injected[item[2]] += item[3]()
         if to_come and to_come[0][1].at_s <= now:
             number, fault = to_come.pop(0)
+            name = f"fault-{number}"
             # What happens once, at a commit, does so when a worker comes to it.
             at_a_commit = KIND[fault.kind].whom == "lake" and fault.kind not in ("disk slow", "no room for any file")
-            ends_at = max(STORM_S, now + 1.0) if at_a_commit or not fault.for_s else now + fault.for_s
-            waiting.append((ends_at, fault.kind, begin(fault, f"fault-{number}", road)))
+            lasts_s = STORM_S + COMES_WITHIN_S - now if at_a_commit else fault.for_s or STORM_S - now
+            waiting.append((now + lasts_s, name if at_a_commit else "", fault.kind, begin(fault, name, road)))
         time.sleep(0.02)
     return injected
 
