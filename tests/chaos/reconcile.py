@@ -236,7 +236,7 @@ def _expect_each_event_once(
         wanted_ids = {(arrival.partition, arrival.event.event_id) for arrival in topic.arrivals}
         verdict.lost += len(wanted_ids - ids)
         verdict.expect(ids, wanted_ids, "ids of events")
-    # A copy is known until its first lies a gap behind the watermark: to be on time then, it must be dated so much later.
+    # A copy is known until its first lies a gap behind the watermark; one on time after that is dated so much later.
     times = on_time.group_by("event_id").agg(pl.len(), apart=pl.col("occurred_at").sort().diff().min())
     twice = times.filter(pl.col("len") > 1)
     verdict.beyond = int(twice["len"].sum()) - len(twice)
