@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -250,3 +256,49 @@ def test_a_missing_session_and_a_topic_that_goes_on_are_seen(run: Run) -> None:
     wrong = " ".join(run.verdict().wrong)
     assert "offsets in the lake: 0: 21 and not 22" in wrong
     assert "m1-0-50" in wrong
+
+
+# --- faults inside a process ---
+
+INSIDE = Path(__file__).parent / "inside"
+PROGRAM = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.suites.seeded_lake import event_rows, seeded_events
+from warehouse.lake import Lake
+
+for number in range(5):
+    try:
+        Lake(Path(sys.argv[1])).append("events", event_rows(seeded_events(1, 3)), now=datetime.now(UTC))
+        print("done")
+    except OSError as error:
+        print(error.strerror, flush=True)
+"""
+
+
+def test_faults_inside_a_process_happen_where_they_are_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "faults" / "worker").mkdir(parents=True)
+    lake = Lake(tmp_path / "lake")
+    asked_for: dict[str, dict[str, Any]] = {
+        "1": {"at": "data", "do": "no space"},
+        "2": {"at": "before commit", "do": "no space", "table": "events"},
+        "3": {"at": "after commit", "do": "lose the answer", "seconds": 0},
+        "4": {"at": "after commit", "do": "die"},
+        "5": {"at": "fsync", "do": "slow", "seconds": 0.01, "once": False},
+        "6": {"at": "data", "do": "die", "table": "sessions"},
+    }
+    for name, fault in asked_for.items():
+        (tmp_path / "faults" / f"{name}.json").write_text(json.dumps(fault))
+    paths = os.pathsep.join([str(INSIDE), str(Path(__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, str(lake.root)],
+        env=os.environ | {"PYTHONPATH": paths, "CHAOS_FAULTS": str(tmp_path / "faults" / "worker")},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert done.stdout.splitlines() == ["No space left on device", "No space left on device", "Input/output error"]
+    assert len(lake.files("events")) == 2, "what was committed before the answer was lost, and before it died"
+    left = {file.name for file in (tmp_path / "faults").iterdir()}
+    assert left == {"worker", "1.fired", "2.fired", "3.fired", "4.fired", "5.json", "5.hit", "6.json"}

@@ -166,15 +166,22 @@ class Hooking(importlib.abc.Loader):
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Finds the modules to hook into where Python would have found them."""
+    """Finds the modules to hook into where Python would have found them, however often it is asked."""
+
+    def __init__(self) -> None:
+        self._asking: set[str] = set()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        hook = HOOKS.pop(name, None)
-        if hook is None:
+        hook = HOOKS.get(name)
+        if hook is None or name in self._asking:
             return None
-        spec = importlib.util.find_spec(name)
+        self._asking.add(name)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            self._asking.discard(name)
         if spec is not None and spec.loader is not None:
             spec.loader = Hooking(spec.loader, hook)
         return spec
