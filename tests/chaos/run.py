@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import mkdtemp
@@ -22,6 +21,7 @@ if __name__ == "__main__":  # at the end: what is installed is what is tested
 
 from tests.chaos.cluster import Apache, Cluster, Embedded
 from tests.chaos.faults import End, begin, heal
+from tests.chaos.numbers import CHECKED, Numbers, signs_in
 from tests.chaos.reconcile import Circumstances, OnTopic, Verdict, reconcile, reconcile_repaired
 from tests.chaos.road import Broken, Road
 from tests.chaos.schedule import KIND, STORM_S, Cluster as ClusterKind, Plan, plan
@@ -43,7 +43,11 @@ COMES_WITHIN_S = 15.0
 
 @dataclass
 class Run:
-    """What came of a seed.  ``injected``: faults that did happen, by kind.  ``signs``: what the logs say of them."""
+    """What came of a seed.
+
+    ``injected``: faults that did happen, by kind.  ``signs``: what the logs say of them.  ``phases``: seconds of each.
+    ``built``: with the marts.
+    """
 
     plan: Plan
     verdict: Verdict
@@ -52,6 +56,7 @@ class Run:
     restarts: Counter[str]
     seconds: float
     phases: dict[str, float] = field(default_factory=dict)
+    built: bool = False
     logs: Path | None = None
     wrong: list[str] = field(default_factory=list)
 
@@ -62,15 +67,8 @@ class Run:
             f"seed {self.plan.seed:3}  {self.plan.cluster} x{self.plan.brokers}, {self.plan.workers} workers  "
             f"{self.injected.total():2} faults  {said.answered} answered, {said.events} events ({said.late} late, "
             f"{said.copies} copies), {said.dead_letters} dead letters, {said.sessions} sessions  "
-            f"{said.lost} lost, {said.doubled} doubled  {self.seconds:.0f} s  {words} {self.phases}"
+            f"{said.lost} lost, {said.doubled} doubled  {self.seconds:.0f} s  {words}"
         )
-
-
-SIGNS = {
-    "commits refused": "was committed by another worker",
-    "workers ended by themselves": "worker stops:",
-    "collectors connected anew": "connecting anew after",
-}
 
 
 def run_plan(which: Plan, cluster: Cluster, gate: Gate | None, folder: Path) -> Run:
@@ -126,10 +124,11 @@ def run_plan(which: Plan, cluster: Cluster, gate: Gate | None, folder: Path) -> 
         plan=which,
         verdict=verdict,
         injected=injected,
-        signs=Counter({sign: said.count(words) for sign, words in SIGNS.items()}),
+        signs=signs_in(said),
         restarts=Counter() if road is None else road.restarts,
         seconds=time.monotonic() - started,
         phases=phases,
+        built=gate is not None,
         logs=folder,
         wrong=wrong,
     )
@@ -163,18 +162,25 @@ def main() -> None:
     arguments.add_argument("--first", type=int, default=1, help="the first seed")
     arguments.add_argument("--logs", type=Path, help="where to keep what failed (a new folder in /tmp by default)")
     arguments.add_argument("--results", type=Path, help="write the numbers here, as JSON")
+    arguments.add_argument("--tell", type=Path, nargs="+", help="add up such numbers and print them, and do nothing")
     arguments.add_argument("--marts-every", type=int, default=1, help="build the marts for each n-th seed only")
     arguments.add_argument("--keep", action="store_true", help="keep the folders of all runs")
     arguments.add_argument("--schedule", action="store_true", help="print what would be done, and do nothing")
     options = arguments.parse_args()
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what we do to the brokers, told by our own clients
     plans = [plan(seed, CLUSTERS) for seed in range(options.first, options.first + options.seeds)]
+    if options.tell:
+        total = Numbers()
+        for file in options.tell:
+            total.add(Numbers.from_json(file.read_text(encoding="utf-8")))
+        print(total.markdown())
+        return
     if options.schedule:
         print("\n".join(map(str, plans)))
         return
     logs = options.logs or Path(mkdtemp(prefix="yesladder-chaos-"))
     runs = campaign(plans, logs, keep=options.keep, marts_every=options.marts_every, results_file=options.results)
-    print(summary(runs))
+    print(numbers_of(runs).markdown())
     sys.exit(any(run.wrong for run in runs))
 
 
@@ -205,7 +211,7 @@ def campaign(
                     done = run_plan(which, cluster, builds, logs / f"seed-{which.seed}")
                     runs.append(done)
                     if results_file is not None:
-                        results_file.write_text(json.dumps(results(runs), indent=2) + "\n", encoding="utf-8")
+                        results_file.write_text(numbers_of(runs).to_json(), encoding="utf-8")
                     say(done.line())
                     if done.wrong:
                         say("\n".join([str(which), *done.wrong]))
@@ -219,40 +225,15 @@ def cluster_of(kind: ClusterKind, brokers: int, logs: Path) -> Cluster:
     return Embedded(logs / "embedded.log") if kind == "embedded" else Apache(logs / f"kafka-{brokers}", brokers)
 
 
-def results(runs: list[Run]) -> dict[str, object]:
+def numbers_of(runs: Iterable[Run]) -> Numbers:
     """The numbers of a campaign."""
-    injected = sum((run.injected for run in runs), Counter[str]())
-    return {
-        "seeds": [run.plan.seed for run in runs],
-        "failed": [run.plan.seed for run in runs if run.wrong],
-        "faults": injected.total(),
-        "by_kind": dict(sorted(injected.items())),
-        "signs": dict(sum((run.signs for run in runs), Counter[str]())),
-        "restarts": dict(sum((run.restarts for run in runs), Counter[str]())),
-        **{
-            name: sum(value for run in runs for key, value in asdict(run.verdict).items() if key == name)
-            for name in (
-                "answered",
-                "events",
-                "late",
-                "copies",
-                "beyond",
-                "late_copies",
-                "dead_letters",
-                "sessions",
-                "lost",
-                "doubled",
-            )
-        },
-        "seconds": round(sum(run.seconds for run in runs)),
-    }
-
-
-def summary(runs: list[Run]) -> str:
-    told = results(runs)
-    kinds = told.pop("by_kind")
-    lines = [f"  {count:4}  {kind}" for kind, count in dict(kinds).items()] if isinstance(kinds, dict) else []
-    return "\n".join([json.dumps(told), "faults:", *lines])
+    total = Numbers()
+    for run in runs:
+        seed = run.plan.seed
+        checked = Counter({name: getattr(run.verdict, name) for name in CHECKED})
+        failed = [seed] if run.wrong else []
+        total.add(Numbers([seed], failed, int(run.built), run.injected, run.signs, run.restarts, checked, run.seconds))
+    return total
 
 
 if __name__ == "__main__":
