@@ -106,9 +106,11 @@ class Assignment:
         self.fetched = dict(hold.reached)
         self.taken = dict(hold.reached)
         self.holes: dict[int, int] = {}
+        self.voids: dict[int, tuple[int, int]] = {}
         self.ends: dict[int, tuple[int, int]] = {}
         self.records: list[Any] = []
         self.last_input = dict.fromkeys(hold.reached, now)
+        self._taken_then: tuple[dict[int, int], float] = ({}, 0.0)
         self.events = 0
         self.closed = False
         self.lock = asyncio.Lock()
@@ -131,11 +133,15 @@ class Assignment:
         # A record carries several events; their number is only known after decoding, their size tells enough.
         self.events += sum(1 + len(record.value or b"") // 512 for record in batch.records)
 
-    def lost(self, since: datetime) -> list[int]:
-        """The partitions of which a fetch is still on its way although none has come since then."""
-        if max(self.last_input.values(), default=since) > since:
+    def lost(self, elapsed_s: float, patience_s: float) -> list[int]:
+        """Partitions of which a fetch is still on its way although none has come for so long.  To be asked again and
+        again."""
+        on_the_way = [p for p, offset in self.fetched.items() if offset != self.taken[p]]
+        taken, since_s = self._taken_then
+        if not on_the_way or taken != self.taken:
+            self._taken_then = (dict(self.taken), elapsed_s)
             return []
-        return [p for p, offset in self.fetched.items() if offset != self.taken[p]]
+        return on_the_way if elapsed_s - since_s > patience_s else []
 
     def empty(self) -> list[Any]:
         records, self.records, self.events = self.records, [], 0
@@ -156,10 +162,12 @@ class Assignments:
         lake: Lake,
         now: Callable[[], datetime],
         end: Callable[[int], Any],
+        elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.current: Assignment | None = None
         self.is_finished = False
-        self.last_checkpoint = now()
+        self._elapsed_s = elapsed_s
+        self._looked_at_s = elapsed_s()
         self._settings = settings
         self._ladder = ladder
         self._lake = lake
@@ -249,7 +257,7 @@ class Assignments:
                 owner.closed = True
                 raise
             await owner.settle()
-            self.last_checkpoint = self._now()
+            self._looked_at_s = self._elapsed_s()
             if prepared is not None and not owner.closed:
                 owner.committing = asyncio.ensure_future(self._commit(owner, prepared))
 
@@ -279,18 +287,23 @@ class Assignments:
 
     def healthy(self) -> bool:
         """Whether a checkpoint was looked at lately; an idle worker looks every interval, too."""
-        return self._now() - self.last_checkpoint < self._settings.stalled_after
+        return self.since_checkpoint_s() < self._settings.stalled_after.total_seconds()
+
+    def since_checkpoint_s(self) -> float:
+        """How long ago a checkpoint was looked at, by a clock that nobody sets."""
+        return self._elapsed_s() - self._looked_at_s
 
     def look(self, *, has_partitions: bool) -> None:
         """End a worker that has partitions and has stood still for too long; one without is not at fault.
 
         Faust may stop to seek or fetch without a word (its recovery gives up when a seek takes too long).
         """
+        patience = self._settings.stalled_after
         if not has_partitions:
-            self.last_checkpoint = self._now()
+            self._looked_at_s = self._elapsed_s()
         elif not self.healthy():
-            self.fail(Stalled(f"no checkpoint was made for {self._settings.stalled_after}"))
-        elif self.current is not None and (lost := self.current.lost(self._now() - self._settings.stalled_after)):
+            self.fail(Stalled(f"no checkpoint was made for {patience}"))
+        elif self.current is not None and (lost := self.current.lost(self._elapsed_s(), patience.total_seconds())):
             self.fail(Gap(f"partitions {lost} were fetched further than has come since"))
 
     def _idle(self, owner: Assignment) -> dict[int, datetime]:
@@ -463,7 +476,7 @@ def create_app(
             "status": "ok" if healthy else "stalled",
             "partitions": sorted(owner.hold.reached) if owner else [],
             "gathered_records": len(owner.records) if owner else 0,
-            "seconds_since_checkpoint": round((now() - assignments.last_checkpoint).total_seconds(), 3),
+            "seconds_since_checkpoint": round(assignments.since_checkpoint_s(), 3),
         }
         return view.json(answer, status=200 if healthy else 503)
 

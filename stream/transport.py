@@ -21,12 +21,14 @@ SCHEME = "yesladder"
 class Fetching(Protocol):
     """One assignment's view of how far fetching has come.
 
-    ``fetched``: per partition the next offset to come.  ``ends``: where its records end, as the broker last told it,
-    and when that was in milliseconds since 1970.
+    ``fetched``: per partition the next offset to come.  ``holes``: the offset that was asked for again.  ``voids``: the
+    offsets, from and until, that were and held no records.  ``ends``: where its records end, as the broker last told
+    it, and when that was in milliseconds since 1970.
     """
 
     fetched: dict[int, int]
     holes: dict[int, int]
+    voids: dict[int, tuple[int, int]]
     ends: dict[int, tuple[int, int]]
 
 
@@ -114,8 +116,10 @@ class Consumer(driver.Consumer):
             if records[0].offset < expected:
                 records = [record for record in records if record.offset >= expected]
             elif records[0].offset > expected:
+                first, until = owner.voids.get(tp.partition, (-1, -1))
+                is_empty = first == expected and records[0].offset <= until
                 asked_for = owner is before and holes.get(tp.partition) == expected
-                if not asked_for:
+                if not (is_empty or asked_for):
                     owner.holes[tp.partition] = expected
                     await self._thread.seek_wait({tp: expected})
                     continue
@@ -136,10 +140,14 @@ class Consumer(driver.Consumer):
         position = self._position(tp)
         if position is None or position <= expected:
             return
-        if not (asked_for and owner.holes.get(tp.partition) == expected):
-            owner.holes[tp.partition] = expected
-            await self._thread.seek_wait({tp: expected})
-            return
+        if owner.voids.get(tp.partition) != (expected, position):
+            if not (asked_for and owner.holes.get(tp.partition) == expected):
+                owner.holes[tp.partition] = expected
+                await self._thread.seek_wait({tp: expected})
+                return
+            owner.voids[tp.partition] = (expected, position)
+            # What begins beyond these is a hole of its own, to be asked for.
+            del owner.holes[tp.partition]
         end, told_ms = owner.ends.get(tp.partition, (-1, 0))
         if end == position:
             owner.ends[tp.partition] = (expected, told_ms)

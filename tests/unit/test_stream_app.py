@@ -33,8 +33,11 @@ SETTINGS = WorkerSettings(
 
 
 class Clock:
+    """``elapsed_s`` goes on where ``now`` is set to another time."""
+
     def __init__(self) -> None:
         self.now = NOON
+        self.elapsed_s = 0.0
 
     def __call__(self) -> datetime:
         return self.now
@@ -42,6 +45,7 @@ class Clock:
     def pass_minutes(self, minutes: float) -> int:
         """The new time in milliseconds since 1970."""
         self.now += timedelta(minutes=minutes)
+        self.elapsed_s += 60 * minutes
         return int(self.now.timestamp() * 1000)
 
 
@@ -52,7 +56,9 @@ class Rig:
         self.clock = Clock()
         self.ended: list[int] = []
         self.lake = lake
-        self.assignments = Assignments(settings, LADDER, lake, self.clock, self.ended.append)
+        self.assignments = Assignments(
+            settings, LADDER, lake, self.clock, self.ended.append, lambda: self.clock.elapsed_s
+        )
 
     async def own(self, *partitions: int) -> Assignment:
         owner = await self.assignments.claim(set(partitions or (0,)))
@@ -477,6 +483,20 @@ def test_a_worker_whose_checkpoints_have_stopped_is_unhealthy_and_ends(rig: Rig)
     run(test)
 
 
+def test_a_clock_that_is_set_neither_ends_a_worker_nor_keeps_one(rig: Rig) -> None:
+    async def test() -> None:
+        await rig.own()
+        rig.clock.now += timedelta(hours=1)
+        rig.assignments.look(has_partitions=True)
+        assert (rig.assignments.healthy(), rig.ended) == (True, [])
+        rig.clock.pass_minutes(2.1)
+        rig.clock.now -= timedelta(hours=2)
+        rig.assignments.look(has_partitions=True)
+        assert rig.ended == [EXIT_RESTART]
+
+    run(test)
+
+
 def test_a_worker_without_partitions_waits_in_good_health(rig: Rig) -> None:
     for _ in range(5):
         rig.clock.pass_minutes(10)
@@ -500,8 +520,10 @@ def test_a_fetch_that_never_reaches_the_agent_ends_the_worker(rig: Rig) -> None:
     async def test() -> None:
         owner = await rig.own(0, 1)
         await rig.take(owner, record(0))
+        rig.clock.pass_minutes(1.9)
+        await rig.checkpoint()
         owner.fetched[1] = 7
-        for minutes, ended in [(1.5, []), (1, [EXIT_RESTART])]:
+        for minutes, ended in [(0.2, []), (1.9, []), (0.2, [EXIT_RESTART])]:
             rig.clock.pass_minutes(minutes)
             await rig.checkpoint()
             rig.assignments.look(has_partitions=True)

@@ -21,6 +21,7 @@ class Owner:
 
     fetched: dict[int, int]
     holes: dict[int, int] = field(default_factory=dict)
+    voids: dict[int, tuple[int, int]] = field(default_factory=dict)
     ends: dict[int, tuple[int, int]] = field(default_factory=dict)
 
 
@@ -292,6 +293,22 @@ def test_marks_without_records_at_the_end_are_asked_for_once_more_and_are_then_b
         assert await rig.fetch() == [(3, [5, 6])]
         assert rig.assignments.current is not None
         assert rig.assignments.current.ends == {0: (7, 1000)}
+
+    run(test)
+
+
+def test_a_fetch_lost_behind_marks_without_records_is_asked_for_once_more() -> None:
+    rig = Rig(0, [0, 1, 2], end=5)
+
+    async def test() -> None:
+        await rig.begin()
+        for _ in range(3):
+            await rig.fetch()
+        rig.thread.offsets, rig.thread.end = [0, 1, 2, 5, 6, 7], 8
+        rig.thread.position = 7
+        assert await rig.fetch() == []
+        assert rig.thread.seeks[-1] == {PLACE: 3}
+        assert await rig.fetch() == [(3, [5, 6, 7])]
 
     run(test)
 
