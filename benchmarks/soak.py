@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -52,6 +53,10 @@ is = [{ tier = "spark", role = "yes" }, { tier = "micro", role = "ask" }]
 event = "Signed Up"
 is = [{ tier = "micro", role = "yes" }]
 """
+LAG_BOUND = 500
+"""Records (of up to 25 events each): a good ten seconds of them."""
+ZERO = ("of them lost", "of them doubled", "code of `up`", "code of `maintain --check`")
+
 NAMES = ["Offer Shown", "Poll Answered", "Page Viewed", "Page Viewed", "Signed Up"]
 
 
@@ -210,14 +215,17 @@ def soak(minutes: float, events_per_s: float, folder: Path) -> tuple[list[Sample
         samples: list[Sample] = []
         while (samples[-1].minute if samples else 0) < minutes:
             time.sleep(15)
-            samples.append(watch.sample())
-            print(samples[-1], flush=True)
+            with suppress(httpx.TransportError, RuntimeError):  # a part that is being started again
+                samples.append(watch.sample())
+                print(samples[-1], flush=True)
         load.stopping.set()
         load.join()
         wait_until(lambda: watch.sample().lag_records == 0, patience_s=60)
         time.sleep(5)
         up.send_signal(signal.SIGTERM)
         code = up.wait(120)
+    # Copies of late events are beyond the stream's reach; the next pass takes them out.
+    subprocess.run([*YESLADDER, "resessionise"], cwd=folder, env=environment(**settings), check=True)
     lake = Lake(warehouse / "lake")
     landed = lake.scan("events").select("event_id").collect()["event_id"]
     check = subprocess.run(
@@ -261,11 +269,12 @@ def report(samples: list[Sample], found: dict[str, object], conditions: str) -> 
 
     names = ["worker_mib", "collector_mib", "checkpoint_s", "files", "files_on_disk"]
     ratios = {name: both(name)[1] / max(both(name)[0], 1e-9) for name in names}
+    lag = max(one.lag_records for one in samples)
     is_well = (
         max(ratios["worker_mib"], ratios["collector_mib"]) < 1.1
-        and ratios["checkpoint_s"] < 1.5
-        and found["of them lost"] == 0
-        and found["code of `maintain --check`"] == 0
+        and max(ratios["checkpoint_s"], ratios["files"], ratios["files_on_disk"]) < 1.5
+        and lag < LAG_BOUND
+        and not any(found[name] for name in ZERO)
     )
     step = max(1, len(samples) // 13)
     lines = [
@@ -285,7 +294,7 @@ def report(samples: list[Sample], found: dict[str, object], conditions: str) -> 
         ),
         "",
         *(f"- last third against the second, {name}: **{ratio:.2f}**" for name, ratio in ratios.items()),
-        f"- highest lag: {max(one.lag_records for one in samples):.0f} records",
+        f"- highest lag: {lag:.0f} records (bound: {LAG_BOUND})",
         *(f"- {name}: {value:,}" if isinstance(value, int) else f"- {name}: {value}" for name, value in found.items()),
         "",
     ]
