@@ -24,18 +24,22 @@ _NO = frozenset({"denied", "deny", "refused", "rejected", "false", "no", "none",
 
 _WITHHELD = b"withheld: consent was refused"
 
-_KEPT_TEXT = 64
-"""The longest text of a property that is kept: a name of something, not a message or an address."""
+_PERSONAL = re.compile(
+    "id|key|uu|name|nom|mail|phone|fon|mob|tel|msisdn|token|hash|sign|secret|pass|auth|addr|adress|street|city|zip"
+    "|post|plz|lat|lon|lng|geo|ip|user|usu|nutzer|visit|besuch|person|customer|kund|client|klient|account|konto|member"
+    "|login|sess|device|cookie|finger|birth|geburt|age|iban|card|ref|num|nr"
+)
+"""Anywhere in a property's name, in lower case, these may speak of a person, or of something that only one has."""
 
-_PERSONAL = frozenset({
-    "id", "ids", "uid", "uuid", "guid", "email", "mail", "phone", "mobile", "tel", "token", "address",
-    "street", "zip", "postcode", "ip", "user", "username", "visitor", "person", "customer", "account",
-    "member", "login", "session", "device", "cookie", "fingerprint", "first", "last", "full", "nick",
-    "surname", "birthday",
-})  # fmt: skip
-"""Words of a name, such as those of `userId` or `first_name`, that speak of a person."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_ .-]*")
 
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_CHOICE = re.compile(r"[a-z]{1,20}([ _-][a-z0-9]{1,20}){0,3}")
+"""What a text looks like that is one of a few: ``pro``, ``add-to-cart``, ``step 2``."""
+
+_KEPT_TEXT = 32
+_MOST_DIGITS = 2
+_LARGEST = 100_000
+_DECIMALS = 2
 
 
 def is_refused(context: Mapping[str, Any]) -> bool:
@@ -71,8 +75,9 @@ def without_identity(event: Event, kept: Mapping[str, Any]) -> Event:
 
     Its ids are new ones, made of its own id, which nobody else has: sent again it is the same event still, and two
     events are never one visitor's.  ``identify`` and its kin, which only say who somebody is, keep no properties.
-    Of addresses the page without query stays, and of the referrer the site; of the properties flags, numbers and short
-    texts whose names do not speak of a person.
+    Of addresses the page without query stays, and of the referrer the site; of the properties those of which many
+    people have the same: flags, and small numbers and texts like ``pro`` or ``step 2`` under a name that speaks of
+    nobody.
     """
     made = blake2b(event.event_id.encode(errors="surrogatepass"), digest_size=16, person=b"refused").hexdigest()
     plain = {} if event.kind in ("identify", "group", "alias") else {k: v for k, v in kept.items() if _is_plain(k, v)}
@@ -112,12 +117,14 @@ def _inner(value: object) -> Mapping[str, Any]:
 
 
 def _is_plain(key: str, value: object) -> bool:
-    words = {word.lower() for word in _WORD.findall(key)}
-    if words & _PERSONAL or words == {"name"}:
+    if isinstance(value, bool):
+        return True
+    if not _NAME.fullmatch(key) or _PERSONAL.search(key.lower()):
         return False
     if isinstance(value, str):
-        return len(value) <= _KEPT_TEXT and "@" not in value and "://" not in value
-    return isinstance(value, bool | int | float)
+        digits = sum(character.isdigit() for character in value)
+        return len(value) <= _KEPT_TEXT and digits <= _MOST_DIGITS and _CHOICE.fullmatch(value) is not None
+    return isinstance(value, int | float) and abs(value) < _LARGEST and round(value, _DECIMALS) == value
 
 
 def _without_query(url: str | None) -> str | None:

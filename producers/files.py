@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from ladder.errors import EventError, UsageError, YesladderError
 from ladder.events import MAX_CANONICAL_BYTES, MAX_EVENT_BYTES, Event, decode
 from ladder.rejects import Reject
 from producers.columns import ColumnMap, RowReader, row_id
-from producers.consent import letter
+from producers.consent import is_refused, letter, without_identity
 from producers.dialects import from_segment
 
 _TICK = timedelta(microseconds=1)
@@ -203,13 +204,20 @@ def _line_event(line: bytes, number: int, received_at: datetime) -> Event:
     if len(line) > MAX_CANONICAL_BYTES:
         raise EventError("too_large", "", f"the event has more bytes than the limit of {MAX_EVENT_BYTES}")
     if b'"visitor_id"' in line and _is_canonical(line):
-        return decode(line, received_at, MAX_CANONICAL_BYTES)
+        return _as_agreed(decode(line, received_at, MAX_CANONICAL_BYTES))
     # With sent_at at its receipt an event keeps its own time; the span between the two moves it to our clock.
     sent_at = received_at if b'"receivedAt"' not in line else received_at - _clock_error(line)
     event = from_segment(line, received_at=received_at, sent_at=sent_at)
     if event.event_id.startswith("made-") and not _identified_decoder.decode(line).message_id:
         return msgspec.structs.replace(event, event_id=row_id(line, number))
     return event
+
+
+def _as_agreed(event: Event) -> Event:
+    """An event of our own contract, without identity where its visitor refused."""
+    if event.context == "{}" or not is_refused(json.loads(event.context)):
+        return event
+    return without_identity(event, json.loads(event.properties))
 
 
 def _is_canonical(line: bytes) -> bool:

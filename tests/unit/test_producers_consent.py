@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from ladder.events import Event
 from ladder.tiers import builtin_ladder
 from producers.collector import create_app
-from producers.consent import is_refused, letter
+from producers.consent import is_refused, letter, without_identity
 from producers.files import read_batches
 from producers.publisher import MemoryPublisher
 from stream.checkpoint import Hold
@@ -132,6 +133,51 @@ def test_a_file_is_read_by_the_same_rule(tmp_path: Path) -> None:
     assert batch.events[0].visitor_id == batch.events[0].event_id
     assert (batch.events[0].user_id, batch.events[0].context) == (None, "{}")
     assert [reject.raw for reject in batch.rejects] == [b"withheld: consent was refused"]
+
+
+def test_a_line_of_our_own_contract_is_read_by_the_same_rule(tmp_path: Path) -> None:
+    path = tmp_path / "events.ndjson"
+    common = {"v": 1, "visitor_id": "ann-cookie-7", "occurred_at": "2026-03-01T00:00:00Z", "name": "Voted"}
+    common |= {"user_id": "u-77", "page_url": "https://shop.example/a?uid=ann-cookie-7"}
+    more = {"properties": {"plan": "pro", "email": "ann@example.com"}}
+    lines = [
+        common | more | {"event_id": "1", "context": {"consent": "denied", "ip": "203.0.113.9"}},
+        common | more | {"event_id": "2", "context": SEGMENT},
+        common | more | {"event_id": "3", "context": {"consent": "granted"}},
+        common | {"event_id": "4"},
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    (batch,) = read_batches([path], None, NOW)
+    assert batch.rejects == []
+    first, second, *agreed = batch.events
+    assert [event.visitor_id for event in agreed] == ["ann-cookie-7"] * 2
+    assert first.visitor_id != second.visitor_id
+    for event in (first, second):
+        assert (event.user_id, event.context, event.properties) == (None, "{}", '{"plan":"pro"}')
+        assert not any(word in repr(event).encode() for word in TELLING)
+
+
+def test_a_property_by_which_somebody_may_be_known_goes_whatever_it_is_called() -> None:
+    telling = {
+        **dict.fromkeys(["userid", "customerid", "deviceid", "clientid", "gclid", "fbclid", "IDNumber", "ident"], "ab"),
+        **dict.fromkeys(["firstname", "lastname", "fullname", "vorname", "prenom", "nombre", "nickname"], "ann"),
+        **dict.fromkeys(["emailaddress", "correo_email", "phonenumber", "telefon", "msisdn", "kundennummer"], 4711),
+        **dict.fromkeys(["имя", "名前", "", "a\nb", "größe"], 5),
+        **dict.fromkeys(["lat", "user.longitude", "sessionid", "ip", "birthday", "orderref"], 9.5),
+        "who": "Ann Example",
+        "what": "a3f9c2d1e8b7",
+        "when": "x" * 21,
+        "call": "0170 1234567",
+        "site": "https://ann.example",
+        "how much": 100_000,
+        "where": 52.520008,
+        "parts": ["ann"],
+        "whole": {"a": "ann"},
+    }
+    plain = {"plan": "pro", "step": "step 2", "role": "yes", "button": "add-to-cart", "price": 129.95, "quantity": 3}
+    plain |= {"paid": True, "has_email": False, "category": "shoes_men"}
+    event = Event(event_id="1", visitor_id="ann", occurred_at=NOW, received_at=NOW, name="Ordered")
+    assert json.loads(without_identity(event, telling | plain).properties) == plain
 
 
 def test_the_bytes_of_other_dead_letters_stay() -> None:
