@@ -7,15 +7,20 @@ are not used), and proof that every fetch begins where the one before it ended (
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
+from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 SCHEME = "yesladder"
+
+_ANSWER_WITHIN_S = 5.0
+"""For a question to the broker; whoever waits for the answer fetches nothing meanwhile."""
 
 
 class Fetching(Protocol):
@@ -107,7 +112,7 @@ class Consumer(driver.Consumer):
             end = self._end(tp)
             if end is not None:
                 owner.ends[tp.partition] = end
-                if end[0] < owner.fetched[tp.partition]:
+                if end[0] < owner.fetched[tp.partition] and await self._ends_before(tp, owner.fetched[tp.partition]):
                     self._refuse(tp, end[0], owner.fetched[tp.partition])
         for tp, records in fetched.items():
             expected = owner.fetched.get(tp.partition)
@@ -185,6 +190,18 @@ class Consumer(driver.Consumer):
         except (AssertionError, AttributeError):  # taken from us this moment, in the consumer's own thread
             return None
         return None if end is None or at_ms is None else (end, at_ms)
+
+    async def _ends_before(self, tp: TP, position: int) -> bool:
+        """Whether the broker says so when it is asked for the end itself.
+
+        A new leader tells with its fetches how far it knows its records to be acknowledged, for a moment less than the
+        one before it has told; of the end itself it says nothing until it knows (KIP-207).
+        """
+        try:
+            ends = await asyncio.wait_for(self._thread.highwaters(tp), _ANSWER_WITHIN_S)
+        except (KafkaError, TimeoutError):
+            return False
+        return bool(ends.get(tp, position) < position)
 
     def _position(self, tp: TP) -> int | None:
         """The offset that the next fetch will ask for; None where that is not settled."""

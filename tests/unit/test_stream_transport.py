@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+from aiokafka.errors import KafkaError, LeaderNotAvailableError
 from faust.types import TP
 
 from stream.transport import Batch, Consumer, Fetching
@@ -52,7 +54,8 @@ class Assignments:
 class Thread:
     """aiokafka's thread, with one partition's log: ``offsets`` are the records that the broker still has.
 
-    ``stable``: up to where it tells of what lies between them (None: to the end).
+    ``stable``: up to where it tells of what lies between them (None: to the end).  ``asked_end``: what it says to who
+    asks for the end itself (None: what fetches tell).
     """
 
     def __init__(self, offsets: list[int], end: int, *, place: TP = PLACE) -> None:
@@ -60,6 +63,7 @@ class Thread:
         self.assigned = {place}
         self.position = 0
         self.stable: int | None = None
+        self.asked_end: int | KafkaError | None = None
         self.seeks: list[dict[TP, int]] = []
         self.while_fetching: Callable[[], object] = lambda: None
         self.while_seeking: Callable[[], object] = lambda: None
@@ -76,6 +80,11 @@ class Thread:
         self.while_fetching()
         records = [SimpleNamespace(offset=offset, partition=self.place.partition) for offset in fetched]
         return {self.place: records} if records else {}
+
+    async def highwaters(self, *places: TP) -> Mapping[TP, int]:
+        if isinstance(self.asked_end, KafkaError):
+            raise self.asked_end
+        return dict.fromkeys(places, self.end if self.asked_end is None else self.asked_end)
 
     async def seek_wait(self, positions: Mapping[TP, int]) -> None:
         self.seeks.append(dict(positions))
@@ -260,6 +269,20 @@ def test_a_topic_that_ends_before_the_lake_does_is_refused_before_anything_is_ta
         assert await rig.fetch() == []
         (why,) = rig.assignments.refused
         assert why.startswith("topic events, partition 0 ends at offset 3, but the lake holds it up to 8: ")
+
+    run(test)
+
+
+@pytest.mark.parametrize("answer", [9, LeaderNotAvailableError()])
+def test_a_new_leader_that_lags_behind_the_one_before_is_not_taken_for_a_new_topic(answer: int | KafkaError) -> None:
+    rig = Rig(8, list(range(9)), end=6)
+    rig.thread.asked_end = answer
+
+    async def test() -> None:
+        await rig.begin()
+        assert await rig.fetch() == [(8, [8])]
+        assert await rig.fetch() == []
+        assert rig.assignments.refused == []
 
     run(test)
 
