@@ -160,6 +160,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seeds", type=int, default=3, help="how many, from --first on")
     arguments.add_argument("--first", type=int, default=1, help="the first seed")
+    arguments.add_argument("--only", type=int, nargs="+", help="these seeds instead")
     arguments.add_argument("--logs", type=Path, help="where to keep what failed (a new folder in /tmp by default)")
     arguments.add_argument("--results", type=Path, help="write the numbers here, as JSON")
     arguments.add_argument("--tell", type=Path, nargs="+", help="add up such numbers and print them, and do nothing")
@@ -168,7 +169,8 @@ def main() -> None:
     arguments.add_argument("--schedule", action="store_true", help="print what would be done, and do nothing")
     options = arguments.parse_args()
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what we do to the brokers, told by our own clients
-    plans = [plan(seed, CLUSTERS) for seed in range(options.first, options.first + options.seeds)]
+    seeds = options.only or range(options.first, options.first + options.seeds)
+    plans = [plan(seed, CLUSTERS) for seed in seeds]
     if options.tell:
         total = Numbers()
         for file in options.tell:
