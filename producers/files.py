@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,7 +79,7 @@ def read_batches(
                     batch.bytes_read = progress.step()
                     yield batch
                     batch = FileBatch(path, progress.line + 1)
-        except (EOFError, zlib.error, OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (EOFError, zlib.error, OSError, OverflowError, UnicodeDecodeError, pa.ArrowException) as error:
             if batch.events or batch.rejects:
                 yield batch
             why = "the gzip stream breaks off" if isinstance(error, EOFError) else " ".join(str(error).split())
@@ -215,9 +214,9 @@ def _line_event(line: bytes, number: int, received_at: datetime) -> Event:
 
 def _as_agreed(event: Event) -> Event:
     """An event of our own contract, without identity where its visitor refused."""
-    if event.context == "{}" or not is_refused(json.loads(event.context)):
+    if event.context == "{}" or not is_refused(msgspec.json.decode(event.context)):
         return event
-    return without_identity(event, json.loads(event.properties))
+    return without_identity(event, msgspec.json.decode(event.properties))
 
 
 def _is_canonical(line: bytes) -> bool:
@@ -326,7 +325,7 @@ def _parquet(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) 
         size, rows = path.stat().st_size, file.metadata.num_rows
         progress.position = lambda: size * progress.line // max(rows, 1)
         for batch in file.iter_batches(batch_size=10_000):
-            for row in _in_microseconds(batch).to_pylist():
+            for row in _rows(batch):
                 progress.line += 1
                 at = clock.tick()
                 raw = _row_encoder.encode(row)
@@ -337,6 +336,18 @@ def _parquet(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) 
 
 
 _row_encoder = msgspec.json.Encoder(enc_hook=str)
+
+
+def _rows(batch: Any) -> list[dict[str, Any]]:
+    table = _in_microseconds(batch)
+    try:
+        rows: list[dict[str, Any]] = table.to_pylist()
+    except OverflowError:  # times beyond the year 9999: as text they are refused row by row
+        for i, column in enumerate(table.schema):
+            if pa.types.is_temporal(column.type):
+                table = table.set_column(i, column.name, table.column(i).cast(pa.string()))
+        rows = table.to_pylist()
+    return rows
 
 
 def _in_microseconds(batch: Any) -> Any:

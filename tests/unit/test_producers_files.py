@@ -303,6 +303,16 @@ def test_parquet_rows_become_events_with_typed_properties(tmp_path: Path) -> Non
     assert sum(batch.bytes_read for batch in batches) == path.stat().st_size
 
 
+def test_parquet_times_that_python_does_not_know_are_refused_row_by_row(tmp_path: Path) -> None:
+    at = int(datetime(2026, 3, 1, tzinfo=UTC).timestamp() * 1e6)
+    times = pl.Series([at, 2**62, at]).cast(pl.Datetime("us", "UTC"))
+    pl.DataFrame({"uid": ["a", "b", "c"], "action": ["x"] * 3, "ts": times}).write_parquet(tmp_path / "a.parquet")
+    batches = read(tmp_path / "a.parquet", COLUMNS)
+    assert [event.visitor_id for event in events(batches)] == ["a", "c"]
+    assert {event.occurred_at for event in events(batches)} == {datetime(2026, 3, 1, tzinfo=UTC)}
+    assert [(reason, field) for reason, field, _ in refusals(batches)] == [("bad_time", "ts")]
+
+
 def test_a_parquet_file_that_is_none_is_named(tmp_path: Path) -> None:
     with pytest.raises(YesladderError, match=r"a\.parquet: cannot be read any further than line 0: "):
         read(write(tmp_path, "a.parquet", b"PAR1 and nothing more"), COLUMNS)
