@@ -28,6 +28,19 @@ def test_the_marts_are_built_by_the_build_command() -> None:
     assert "build" in cli.commands
 
 
+def test_the_lake_is_looked_after_once_a_day_and_built_after_that() -> None:
+    steps = [step.strip() for step in SERVICES["upkeep"]["entrypoint"][-1].split(";")]
+    daily = ("resessionise", "maintain", "build")
+    assert steps == [
+        "while true",
+        *(f"{'do ' * (n == 0)}yesladder {c}" for n, c in enumerate(daily)),
+        "sleep 86400",
+        "done",
+    ]
+    assert set(daily) <= set(cli.commands)
+    assert SERVICES["upkeep"]["volumes"] == SERVICES["worker"]["volumes"]
+
+
 @pytest.mark.parametrize("service", OURS)
 def test_a_service_is_given_settings_that_exist(service: str) -> None:
     given = {name.removeprefix(PREFIX).lower() for name in SERVICES[service]["environment"]}
