@@ -43,9 +43,9 @@ class GroupCommit:
         self._not_before = -math.inf
 
     async def store(self, events: Sequence[Event], rejects: Sequence[Reject]) -> None:
-        """Returns once Kafka has acknowledged all of it.
+        """Returns once the publisher has all of it: acknowledged by Kafka, or fsynced into the spool.
 
-        Raises ``PublishError`` when Kafka did not, or not in time; then some of it may be stored all the same.
+        Raises ``PublishError`` when it has not, or not in time; then some of it may be stored all the same.
         """
         loop = asyncio.get_running_loop()
         group = self._next

@@ -36,7 +36,10 @@ class Health:
         state = self._spool()
         has_kafka = state.is_direct and await self._readiness.check()
         if state.is_full and not has_kafka:
-            raise Refused("not_ready", f"Kafka is away and the spool has no room ({state.bytes:,} bytes are in it)")
+            raise Refused(
+                "not_ready",
+                f"Kafka is away, and the spool is full or its disk takes nothing ({state.bytes:,} bytes are in it)",
+            )
         told: dict[str, Any] = {"status": "ok"}
         if not has_kafka:
             told = {

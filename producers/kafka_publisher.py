@@ -77,8 +77,10 @@ class KafkaPublisher:
                 self._futures.discard(future)
             if error is None:
                 future.set_result(None)
+            elif self._closed.is_set():
+                future.set_exception(PublishError("closed", str(error), acknowledged=error.acknowledged))
             else:
-                future.set_exception(PublishError("closed", str(error)) if self._closed.is_set() else error)
+                future.set_exception(error)
 
         session.send(records, ended)
         return future

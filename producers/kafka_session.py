@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -90,40 +90,48 @@ class KafkaSession:
                     raise
 
     def send(self, records: Sequence[Record], ended: Callable[[PublishError | None], None]) -> None:
-        """Send the records.  ``ended`` is called once, from any thread: None, or what went wrong with one of them."""
+        """Send the records.  ``ended`` is called once, from any thread, when nothing of it is under way any more: with
+        None, or with what went wrong first.
+        """
 
-        def finish(error: Exception | None) -> None:
+        def finish(error: Exception | None, arrived: Collection[int]) -> None:
             if error is None:
                 ended(None)
                 return
-            reason = f"Kafka at {self._brokers}: {said(error)}"
-            if self.trouble is None:
-                self.trouble = reason
-            ended(PublishError("refused" if isinstance(error, _REFUSALS) else "unavailable", reason))
+            is_refused = isinstance(error, _REFUSALS)
+            words = self._in_words(error)
+            ended(PublishError("refused" if is_refused else "unavailable", words, acknowledged=arrived))
 
-        delivery = _Delivery(len(records) + 1, time.monotonic() + self._overdue_after_s, finish)
+        delivery = _Delivery(len(records), time.monotonic() + self._overdue_after_s, self._in_trouble, finish)
         with self._lock:
             while self._open and self._open[0].is_finished:
                 self._open.popleft()
             self._open.append(delivery)
-        for record in records:
+        for place, record in enumerate(records):
             try:
                 sent = self._producer.send(
                     self._topic, record.value, record.key, headers=list(record.headers), partition=record.partition
                 )
             except Exception as error:  # whatever it is, the delivery has to end
-                delivery.failed(error)
+                delivery.failed(error, len(records) - place)
                 break
-            sent.add_callback(delivery.arrived)
+            sent.add_callback(delivery.arrived, place)
             sent.add_errback(delivery.failed)
-        delivery.arrived()
+        delivery.arrived(None)
+
+    def _in_trouble(self, error: Exception) -> None:
+        if self.trouble is None:
+            self.trouble = self._in_words(error)
+
+    def _in_words(self, error: Exception) -> str:
+        return f"Kafka at {self._brokers}: {said(error)}"
 
     def check(self) -> None:
         """See to it that no delivery waits for ever, though its own timeout should have ended it."""
         with self._lock:
             overdue = [delivery for delivery in self._open if time.monotonic() > delivery.deadline]
         for delivery in overdue:
-            delivery.failed(TimeoutError(f"no acknowledgement within {self._overdue_after_s:g} s"))
+            delivery.give_up(TimeoutError(f"no acknowledgement within {self._overdue_after_s:g} s"))
 
     def shut(self) -> None:
         """Stop at once; whatever is not acknowledged has failed."""
@@ -135,30 +143,56 @@ class KafkaSession:
         with self._lock:
             unfinished = list(self._open)
         for delivery in unfinished:
-            delivery.failed(ConnectionError("the connection was given up"))
+            delivery.give_up(ConnectionError("the connection was given up"))
 
 
 class _Delivery:
-    """Calls ``finish`` once: when all have arrived, or when one has failed.  Called from several threads."""
+    """Calls ``trouble`` at each failure, and ``finish`` once, when all have arrived or failed: with the first failure
+    and the places of those that have arrived.  Called from several threads.
+    """
 
-    def __init__(self, expected: int, deadline: float, finish: Callable[[Exception | None], None]) -> None:
+    def __init__(
+        self,
+        records: int,
+        deadline: float,
+        trouble: Callable[[Exception], None],
+        finish: Callable[[Exception | None, Collection[int]], None],
+    ) -> None:
         self.deadline = deadline
         self.is_finished = False
-        self._expected = expected
+        self._expected = records + 1  # the end of sending
+        self._trouble = trouble
         self._finish = finish
+        self._arrived: list[int] = []
+        self._error: Exception | None = None
         self._lock = threading.Lock()
 
-    def arrived(self, _: object = None) -> None:
+    def arrived(self, place: int | None, _: object = None) -> None:
+        """``place``: None for the end of sending."""
         with self._lock:
-            self._expected -= 1
-            if self.is_finished or self._expected > 0:
-                return
-            self.is_finished = True
-        self._finish(None)
+            if place is not None and not self.is_finished:
+                self._arrived.append(place)
+            is_last = self._count_off(1)
+        if is_last:
+            self._finish(self._error, self._arrived)
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception, records: int = 1) -> None:
+        if not self.is_finished:
+            self._trouble(error)
         with self._lock:
-            if self.is_finished:
-                return
-            self.is_finished = True
-        self._finish(error)
+            self._error = self._error or error
+            is_last = self._count_off(records)
+        if is_last:
+            self._finish(self._error, self._arrived)
+
+    def give_up(self, error: Exception) -> None:
+        """Whatever has not arrived by now has failed."""
+        self.failed(error, self._expected)
+
+    def _count_off(self, records: int) -> bool:
+        """Whether these were the last ones.  Locked."""
+        self._expected -= records
+        if self.is_finished or self._expected > 0:
+            return False
+        self.is_finished = True
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from typing import Literal, Protocol
 
@@ -20,15 +20,21 @@ class PublishError(YesladderError):
     """The records are not (all) acknowledged; sending all of them again later is right and safe.
 
     ``reason``: `overloaded` (too much is under way already), `unavailable` (Kafka did not take them), `refused` (it
-    will not take one of them until somebody changes its settings) or `closed`.
+    will not take one of them until somebody changes its settings) or `closed`.  ``acknowledged``: the places of those
+    records that are in Kafka all the same.
     """
 
     def __init__(
-        self, reason: Literal["overloaded", "unavailable", "refused", "closed"], detail: str, retry_after_s: float = 1.0
+        self,
+        reason: Literal["overloaded", "unavailable", "refused", "closed"],
+        detail: str,
+        retry_after_s: float = 1.0,
+        acknowledged: Collection[int] = (),
     ) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.acknowledged = acknowledged
 
 
 class Publisher(Protocol):
@@ -43,7 +49,7 @@ class Publisher(Protocol):
         """Send the records; each partition gets its own in this order.  Returns without waiting for Kafka.
 
         The future is done once every record is acknowledged by all in-sync replicas.  Otherwise it fails with
-        ``PublishError``; some of the records may be in Kafka then.  It cannot be cancelled.
+        ``PublishError`` as soon as nothing of it is under way any more.  It cannot be cancelled.
         Raises ``ValueError``, and sends nothing, for a partition that the topic does not have or a record of more than
         ``MAX_RECORD_BYTES``.
         """

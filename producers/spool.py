@@ -5,13 +5,14 @@ Why SQLite, and what it costs: docs/decisions/0010-the-collector-spools.md.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -42,6 +43,11 @@ _ROW_BYTES = 100
 _SHRINK_ABOVE_BYTES = 16 * 1024 * 1024
 _CORRUPT = (11, 26)
 """SQLITE_CORRUPT and SQLITE_NOTADB: the two that no repetition helps."""
+
+_NO_USE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST)
+"""What another attempt finds again: a folder that is not ours, or none.  Anything else is a trouble of the disk."""
+
+_ONE = "SELECT CAST(size AS INTEGER), refused IS NOT NULL FROM records WHERE id = ?"
 
 _headers = msgspec.msgpack.Decoder(tuple[tuple[str, bytes], ...])
 Value = TypeVar("Value")
@@ -82,7 +88,8 @@ class Spool:
     ``records`` (of them ``refused``) and ``bytes`` say what is in it, ``partitions`` what ``remember`` was told last
     (None when it never was); any thread may read them.  A file that SQLite finds damaged is set aside, with an error
     in the log, and an empty one takes its place.
-    Raises ``UsageError`` for a folder that cannot be written or belongs to a running collector.
+    Raises ``UsageError`` for a folder that is not for us to write or belongs to a running collector, and for the file
+    of another release; ``SpoolError`` when the disk does not take or give what it was asked to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -102,12 +109,14 @@ class Spool:
                 f"another collector runs with the spool in {folder}; give each one a folder of its own (--spool FOLDER)"
             ) from None
         except OSError as error:
-            raise UsageError(
+            raise (UsageError if error.errno in _NO_USE else SpoolError)(
                 f"cannot spool in {folder} ({os.strerror(error.errno or 0)}); name another folder with --spool, "
                 "or do without (--spool-bytes 0)"
             ) from None
         try:
-            self._sqlite = self._open()
+            with self._named():
+                self._sqlite = self._open()
+            self._is_shut = False
             # Whatever made Kafka refuse a record may be mended by now.
             self._repaired(lambda: self._write("UPDATE records SET refused = NULL WHERE refused IS NOT NULL"))
             self._count()
@@ -120,6 +129,11 @@ class Spool:
         """Note the topic's number of partitions, for a start without Kafka."""
         self._repaired(lambda: self._remember(partitions))
         self.partitions = partitions
+
+    def probe(self) -> None:
+        """Write something.  Raises ``SpoolError`` when the disk does not take it."""
+        if self.partitions is not None:
+            self.remember(self.partitions)
 
     def append(self, records: Sequence[tuple[Record, int]], at: datetime) -> list[int]:
         """Put records, each with what it was packed for, behind all others, all or none; their ids.
@@ -166,26 +180,44 @@ class Spool:
             return _connect(self.folder / FILE)
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
-                raise UsageError(f"cannot use the spool {self.folder / FILE}: {error}") from None
+                raise
             self._put_away(error)
             return _connect(self.folder / FILE)
 
     def _repaired(self, work: Callable[[], Value]) -> Value:
         """The work's result; where the file is damaged, of the work on an empty one.  ``SpoolError`` otherwise."""
-        try:
+        with self._named():
+            if self._is_shut:
+                self._begin_anew()
             try:
                 return work()
             except sqlite3.DatabaseError as error:
                 if not _is_damage(error):
                     raise
+                self._is_shut = True
                 self._sqlite.close()
                 self._put_away(error)
-                self._sqlite = _connect(self.folder / FILE)
-                self.records = self.bytes = self.refused = 0
-                if self.partitions is not None:
-                    self._remember(self.partitions)
+                self._begin_anew()
                 return work()
-        except sqlite3.Error as error:
+
+    def _begin_anew(self) -> None:
+        """Open whatever is there now: an empty file, or that of before where it could not be put away."""
+        self._sqlite = self._open()
+        self._is_shut = False
+        try:
+            self._count()
+            if self.partitions is not None:
+                self._remember(self.partitions)
+        except BaseException:
+            self._is_shut = True
+            self._sqlite.close()
+            raise
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
             raise SpoolError(f"the spool in {self.folder}: {error}") from None
 
     def _put_away(self, error: Exception) -> None:
@@ -197,12 +229,12 @@ class Spool:
             part = self.folder / f"{FILE}{suffix}"
             if part.exists():
                 part.rename(self.folder / f"{name}{suffix}")
-        _fsync_folder(self.folder)
         _log.error(
             "the spool %s is damaged (%s): it is kept as %s and an empty one begun; what can be read of it comes out "
             "with `sqlite3 %s .recover`",
             self.folder / FILE, error, name, name,
         )  # fmt: skip
+        _fsync_folder(self.folder)
 
     def _remembered(self) -> int | None:
         row = self._sqlite.execute("SELECT partitions FROM topic").fetchone()
@@ -224,27 +256,31 @@ class Spool:
     def _read(self, max_bytes: int, without: Collection[int]) -> Iterator[Spooled]:
         room = max_bytes
         rows = self._sqlite.execute(
-            "SELECT id, size, packed_for, partition, checksum, key, headers, value FROM records "
+            # A flipped bit may have made another type of a column, and a text comes only if it is UTF-8.
+            "SELECT id, CAST(size AS INTEGER), CAST(packed_for AS INTEGER), CAST(partition AS INTEGER), "
+            "CAST(checksum AS INTEGER), CAST(key AS BLOB), CAST(headers AS BLOB), CAST(value AS BLOB) FROM records "
             "WHERE refused IS NULL ORDER BY id"
         )
         for id_, size, packed_for, partition, checksum, key, headers, value in rows:
             if id_ in without:
                 continue
-            if room < size and room < max_bytes:
+            if room < (size or 0) and room < max_bytes:
                 break
-            room -= size
-            if checksum != _checksum(partition, key, headers, value):
-                yield Spooled(id_, packed_for, Record(key, value, partition, ()), "its checksum is wrong")
-            else:
-                yield Spooled(id_, packed_for, Record(key, value, partition, _headers.decode(headers)), None)
+            room -= size or 0
+            try:
+                fault = None if checksum == _checksum(partition, key, headers, value) else "its checksum is wrong"
+                told = () if fault else _headers.decode(headers)
+            except Exception as error:  # whatever it is, the records behind this one have to go on
+                fault, told = f"it cannot be read: {error}", ()
+            yield Spooled(id_, packed_for, Record(key, value, partition, told), fault)
 
     def _delete(self, ids: Collection[int]) -> None:
         records = size = refused = 0
         with self._transaction():
             for id_ in ids:
-                found = self._sqlite.execute("SELECT size, refused FROM records WHERE id = ?", (id_,)).fetchone()
+                found = self._sqlite.execute(_ONE, (id_,)).fetchone()
                 if found is not None:
-                    records, size, refused = records + 1, size + found[0], refused + (found[1] is not None)
+                    records, size, refused = records + 1, size + (found[0] or 0), refused + found[1]
             self._sqlite.executemany("DELETE FROM records WHERE id = ?", [(id_,) for id_ in ids])
         self.records -= records
         self.bytes -= size
@@ -266,7 +302,7 @@ class Spool:
         found = self._repaired(lambda: _contents(self._sqlite, self.folder))
         self.records, self.bytes, self.refused = found.records, found.bytes, found.refused
         (last,) = self._repaired(lambda: self._sqlite.execute("SELECT max(id) FROM records").fetchone())
-        self._last_id = last or 0
+        self._last_id = max(self._last_id, last or 0)
 
     def _shrink(self) -> None:
         """Give an emptied file's room back.  No harm if it does not work out now."""
@@ -302,21 +338,32 @@ def look_into(folder: Path) -> Contents | None:
 
 def _contents(sqlite: sqlite3.Connection, folder: Path) -> Contents:
     records, size, refused = sqlite.execute(
-        "SELECT count(*), coalesce(sum(size), 0), count(refused) FROM records"
+        "SELECT count(*), coalesce(sum(CAST(size AS INTEGER)), 0), count(refused) FROM records"
     ).fetchone()
     return Contents(records, size, refused, _oldest(sqlite), len(list(folder.glob(DAMAGED))))
 
 
 def _oldest(sqlite: sqlite3.Connection) -> datetime | None:
-    row = sqlite.execute("SELECT spooled_at FROM records WHERE refused IS NULL ORDER BY id LIMIT 1").fetchone()
-    return None if row is None else datetime.fromtimestamp(row[0] / 1e6, UTC)
+    row = sqlite.execute(
+        "SELECT CAST(spooled_at AS INTEGER) FROM records WHERE refused IS NULL ORDER BY id LIMIT 1"
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None
+    with suppress(OverflowError, ValueError, OSError):  # a flipped bit
+        return datetime.fromtimestamp(row[0] / 1e6, UTC)
+    return None
 
 
 def _connect(path: Path) -> sqlite3.Connection:
     # One thread at a time uses it, not always the same one: the first opens, the last closes.
     sqlite = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
     try:
-        sqlite.execute("PRAGMA journal_mode = WAL")
+        (mode,) = sqlite.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise UsageError(
+                f"the spool {path} cannot have a write-ahead log (its journal is {mode!r} only); "
+                "name a folder on a local disk with --spool"
+            )
         sqlite.execute("PRAGMA synchronous = FULL")
         (version,) = sqlite.execute("PRAGMA user_version").fetchone()
         if version == 0:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
@@ -29,13 +29,17 @@ _BATCH_BYTES = 4_000_000
 _PAUSE_S = (0.2, 2.0)
 """From a batch that failed to the next attempt: the first and the longest."""
 
+_PROBE_EVERY_S = 5.0
+"""After a write that the disk did not take, until it is asked again whether it takes any."""
+
 _RETRY_AFTER_S = 5.0
 _SAID_S = 30.0
 """How often a trouble that goes on is logged."""
 
 
 class SpoolState(NamedTuple):
-    """``is_full``: what Kafka did not take found no room.  ``oldest``: when the first record that waits came."""
+    """``is_full``: the last publish that Kafka did not take found no room and would find none now, or the disk takes
+    nothing.  ``oldest``: when the first record that waits came."""
 
     is_direct: bool
     is_full: bool
@@ -61,7 +65,8 @@ class Spooling:
         self._lock = threading.Lock()
         self._is_direct = False
         self._is_closed = False
-        self._is_full = False
+        self._no_room_for = 0  # bytes of the publish that found none last
+        self._probe_at: float | None = None  # the disk did not take a write
         self._under_way: dict[_Publish, None] = {}  # sent to Kafka and to nowhere else, oldest first
         self._waiting: list[_Publish] = []  # for the disk, or for the end of handing over
         self._waiting_bytes = 0
@@ -92,7 +97,8 @@ class Spooling:
         with self._lock:
             spool = self._spool
             oldest = self._oldest if spool.records > spool.refused else None
-            return SpoolState(self._is_direct, self._is_full, spool.records, spool.bytes, spool.refused, oldest)
+            is_full = self._probe_at is not None or (self._no_room_for > 0 and not self._fits(self._no_room_for))
+            return SpoolState(self._is_direct, is_full, spool.records, spool.bytes, spool.refused, oldest)
 
     def publish(self, records: Sequence[Record], now: float) -> Future[None]:
         """As ``Publisher`` promises, or done once the records are fsynced here.  ``now``: seconds, as for ``turn``."""
@@ -147,6 +153,7 @@ class Spooling:
         self._append(now, at)
         self._send_batch(now)
         self._note_partitions()
+        self._probe(now)
         self._oldest = self._spool.oldest()
 
     def _send(self, kafka: Publisher, publish: _Publish) -> None:
@@ -161,12 +168,11 @@ class Spooling:
         """Kafka's word on a publish, from any thread."""
         with self._lock:
             self._in_doubt.discard(publish)
+            self._acknowledge(publish, _acknowledged(error, len(publish.records)))
             if error is None:
-                publish.is_taken = True
                 self._under_way.pop(publish, None)
-                self._delivered.update(publish.ids)
                 if self._is_direct:
-                    self._is_full = False
+                    self._has_written()
             else:
                 publish.has_failed = True
                 if publish in self._under_way:
@@ -174,6 +180,8 @@ class Spooling:
             had_no_room = publish in self._under_way
             self._under_way.pop(publish, None)
             is_direct = self._is_direct
+        if had_no_room and isinstance(error, PublishError):
+            error.retry_after_s = _RETRY_AFTER_S
         if publish.is_taken or had_no_room:
             publish.end(error)
         if not is_direct:
@@ -200,10 +208,32 @@ class Spooling:
 
     def _has_room(self, publish: _Publish) -> bool:
         """Whether there is room on the disk; then it is taken.  Locked."""
-        self._is_full = self._spool.bytes + self._waiting_bytes + publish.footprint > self._max_bytes
-        if not self._is_full:
-            self._waiting_bytes += publish.footprint
-        return not self._is_full
+        if not self._fits(publish.footprint):
+            self._no_room_for = publish.footprint
+            return False
+        self._no_room_for = 0
+        self._waiting_bytes += publish.footprint
+        return True
+
+    def _fits(self, size: int) -> bool:
+        return self._spool.bytes + self._waiting_bytes + size <= self._max_bytes
+
+    def _has_written(self) -> None:
+        self._no_room_for, self._probe_at = 0, None
+
+    def _probe(self, now: float) -> None:
+        """Nobody may send anything any more to a collector that says it is full: it has to find out by itself."""
+        if self._probe_at is None or now < self._probe_at:
+            return
+        self._probe_at = now + _PROBE_EVERY_S
+        with contextlib.suppress(SpoolError):
+            self._spool.probe()
+            self._probe_at = None
+
+    def _acknowledge(self, publish: _Publish, places: Collection[int]) -> None:
+        """Kafka has the records at these places.  Locked."""
+        publish.taken.update(places)
+        self._delivered.update(publish.ids[place] for place in places if place in publish.ids)
 
     def _full(self) -> PublishError:
         limit = f"{self._max_bytes:,} bytes"
@@ -223,26 +253,35 @@ class Spooling:
             publishes, self._waiting = self._waiting, []
             size = sum(publish.footprint for publish in publishes)
             publishes = [publish for publish in publishes if not publish.is_taken]
+            places = [
+                (publish, place)
+                for publish in publishes
+                for place in range(len(publish.records))
+                if place not in publish.taken
+            ]
         error: PublishError | None = None
         ids: list[int] = []
         try:
-            if publishes:
-                ids = self._spool.append(
-                    [(record, publish.packed_for) for publish in publishes for record in publish.records], at
-                )
-        except SpoolError as said:
-            self._say(now, f"{said}; what comes is answered with 503")
+            if places:
+                ids = self._spool.append([(one.records[place], one.packed_for) for one, place in places], at)
+        except Exception as said:  # whatever it is, those who wait need an answer
+            if isinstance(said, SpoolError):
+                self._say(now, f"{said}; what comes is answered with 503")
+            else:
+                _log.exception("spooling failed as nobody expected")
             error = PublishError("overloaded", str(said), _RETRY_AFTER_S)
         with self._lock:
             self._waiting_bytes -= size
             if error is not None:
-                self._is_full = True
+                self._probe_at = now + _PROBE_EVERY_S
                 self._in_doubt.difference_update(publishes)
             else:
+                if places:
+                    self._probe_at = None
+                for (publish, place), id_ in zip(places, ids, strict=True):
+                    publish.ids[place] = id_
                 for publish in publishes:
-                    publish.ids, ids = ids[: len(publish.records)], ids[len(publish.records) :]
-                    if publish.is_taken:  # meanwhile
-                        self._delivered.update(publish.ids)
+                    self._acknowledge(publish, publish.taken)  # meanwhile
         for publish in publishes:
             publish.end(error)
 
@@ -259,7 +298,7 @@ class Spooling:
             return
         with self._lock:
             self._delivered -= ids
-            self._is_full = False
+            self._has_written()
 
     def _send_batch(self, now: float) -> None:
         kafka = self._kafka
@@ -273,9 +312,12 @@ class Spooling:
         if rows and rows[0].id <= self._one_by_one_to:
             rows = rows[:1]
         records: list[Record] = []
+        sources: list[int] = []
         for place, row in enumerate(rows):
             try:
-                records += _for(row, kafka.partitions)
+                packed = _for(row, kafka.partitions)
+                records += packed
+                sources += [row.id] * len(packed)
             except ValueError as error:
                 if place == 0:
                     self._set_aside(row.id, str(error))
@@ -290,7 +332,7 @@ class Spooling:
         except Exception as error:  # the topic has changed at this very moment
             outcome = failed(new_future(), PublishError("unavailable", str(error)))
         with self._lock:
-            self._batch = _Batch([row.id for row in rows], now, len(rows) >= waiting, outcome)
+            self._batch = _Batch(sources, now, len(rows) >= waiting, outcome)
         outcome.add_done_callback(lambda _: self._wake())
 
     def _settle_batch(self, now: float) -> None:
@@ -300,18 +342,19 @@ class Spooling:
                 return
             self._batch = None
             error = batch.outcome.exception()
-            if error is None:
-                self._delivered.update(batch.ids)
+            taken = _acknowledged(error, len(batch.sources))
+            left = {id_ for place, id_ in enumerate(batch.sources) if place not in taken}
+            self._delivered.update(id_ for id_ in batch.sources if id_ not in left)
         if error is None:
             self._pause_s = _PAUSE_S[0]
         elif not (isinstance(error, PublishError) and error.reason == "refused"):
             self._not_before = now + self._pause_s
             self._pause_s = min(2 * self._pause_s, _PAUSE_S[1])
             self._say(now, f"{self._spool.records:,} records wait in {self._spool.folder} for Kafka: {error}")
-        elif len(batch.ids) == 1:
-            self._set_aside(batch.ids[0], str(error))
+        elif len(left) == 1:
+            self._set_aside(left.pop(), str(error))
         else:
-            self._one_by_one_to = batch.ids[-1]
+            self._one_by_one_to = max(left)
 
     def _set_aside(self, id_: int, reason: str) -> None:
         _log.error("a record stays in the spool %s and is not sent: %s", self._spool.folder, reason)
@@ -366,18 +409,31 @@ def _for(row: Spooled, partitions: int) -> list[Record]:
         ) from None
 
 
+def _acknowledged(error: BaseException | None, records: int) -> Collection[int]:
+    """The places of the records that Kafka has."""
+    if error is None:
+        return range(records)
+    return frozenset(error.acknowledged) if isinstance(error, PublishError) else ()
+
+
 @dataclass(eq=False, slots=True)
 class _Publish:
-    """One call of ``publish``, until everybody knows what became of it.  ``ids``: its records on the disk."""
+    """One call of ``publish``, until everybody knows what became of it.  ``taken``: the places of the records that
+    Kafka has; ``ids``: those of the records on the disk, with their ids there.
+    """
 
     records: Sequence[Record]
     packed_for: int
     future: Future[None]
     began: float
     footprint: int
-    is_taken: bool = False
     has_failed: bool = False
-    ids: Sequence[int] = ()
+    taken: set[int] = field(default_factory=set)
+    ids: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def is_taken(self) -> bool:
+        return len(self.taken) == len(self.records)
 
     def end(self, error: BaseException | None) -> None:
         """Answer, from any thread.  Only the first call does: the disk may be faster than Kafka."""
@@ -390,9 +446,10 @@ class _Publish:
 
 @dataclass(eq=False, slots=True)
 class _Batch:
-    """Records of the spool on their way to Kafka.  ``is_last``: nothing is behind them on the disk."""
+    """Records of the spool on their way to Kafka.  ``sources``: for each, the id of what it was made of.  ``is_last``:
+    nothing is behind them on the disk."""
 
-    ids: Sequence[int]
+    sources: Sequence[int]
     began: float
     is_last: bool
     outcome: Future[None]

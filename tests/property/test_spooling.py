@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from hypothesis import given, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from producers.publisher import MemoryPublisher
+from producers.publisher import PublishError, new_future
 from producers.records import Record
 from producers.spool import Spool, SpoolError
 from producers.spooling import Spooling
 
 PARTITIONS = 3
+ALL = range(PARTITIONS)
 PATIENCE_S = 2.0
 ROOM = 5000
 AT = datetime(2026, 11, 23, tzinfo=UTC)
+FAILING = st.sampled_from([(), (), (), (0,), (1,), (0, 2)])
+"""Partitions that are lost at this step."""
+
 Point = Literal["before append", "after append", "before remove", "after remove"]
 
 
@@ -55,13 +62,73 @@ class FragileSpool(Spool):
             raise PowerCut
 
 
+@dataclass(eq=False)
+class Sent:
+    """One publish on its way: for each of its records None, or whether Kafka has taken it."""
+
+    records: Sequence[Record]
+    future: Future[None]
+    fates: list[bool | None]
+
+
+class PartialKafka:
+    """Each partition has a leader of its own, which falls silent and comes back by itself."""
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self.records: list[list[Record]] = [[] for _ in range(partitions)]
+        self._silent: set[int] = set()
+        self._sent: list[Sent] = []
+
+    def publish(self, records: Sequence[Record]) -> Future[None]:
+        sent = Sent(records, new_future(), [None] * len(records))
+        if any(False in others.fates for others in self._sent):  # the connection is given up, once all are settled
+            sent.fates = [False] * len(records)
+        self._sent.append(sent)
+        self._go_on()
+        return sent.future
+
+    def close(self, timeout_s: float) -> None:
+        self.forget(ALL)
+
+    def fall_silent(self, partitions: Sequence[int]) -> None:
+        self._silent.update(partitions)
+
+    def come_back(self, partitions: Sequence[int]) -> None:
+        self._silent.difference_update(partitions)
+        self._go_on()
+
+    def forget(self, partitions: Sequence[int]) -> None:
+        for sent in self._sent:
+            sent.fates = [
+                False if fate is None and record.partition in partitions else fate
+                for record, fate in zip(sent.records, sent.fates, strict=True)
+            ]
+        self._go_on()
+
+    def _go_on(self) -> None:
+        for sent in self._sent:
+            for place, record in enumerate(sent.records):
+                if sent.fates[place] is None and record.partition not in self._silent:
+                    self.records[record.partition or 0].append(record)
+                    sent.fates[place] = True
+        ended = [sent for sent in self._sent if None not in sent.fates]
+        self._sent = [sent for sent in self._sent if None in sent.fates]
+        for sent in ended:
+            taken = [place for place, fate in enumerate(sent.fates) if fate]
+            if len(taken) == len(sent.records):
+                sent.future.set_result(None)
+            else:
+                sent.future.set_exception(PublishError("unavailable", "no acknowledgement", acknowledged=taken))
+
+
 class Collector(RuleBasedStateMachine):
     """One collector after another on one folder, beside a Kafka that outlives them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.kafka = MemoryPublisher(PARTITIONS)
+        self.kafka = PartialKafka(PARTITIONS)
         self.now = 0.0
         self.sent = 0
         self.open: list[tuple[Sequence[Record], Future[None]]] = []
@@ -81,7 +148,7 @@ class Collector(RuleBasedStateMachine):
         self._begin()
         if is_there:
             self.spooling.connected(self.kafka)
-            self.turn(0.0)
+            self.turn(0.0, ())
 
     def _begin(self) -> None:
         self.spooling = Spooling(self.spool, ROOM, PATIENCE_S, lambda: None)
@@ -93,35 +160,44 @@ class Collector(RuleBasedStateMachine):
         self.folder.cleanup()
 
     @rule(
-        places=st.lists(st.integers(0, PARTITIONS - 1), min_size=1, max_size=3), size=st.sampled_from([1, 1, 1, 1500])
+        places=st.lists(st.integers(0, PARTITIONS - 1), min_size=1, max_size=3),
+        size=st.sampled_from([1, 1, 1, 1500]),
+        failing=FAILING,
     )
-    def publish(self, places: list[int], size: int) -> None:
+    def publish(self, places: list[int], size: int, failing: Sequence[int]) -> None:
+        self.kafka.fall_silent(failing)
         records = []
         for place in places:
             self.sent += 1
             records.append(Record(None, b"%d " % self.sent + bytes(size), place, ()))
         self.open.append((records, self.spooling.publish(records, self.now)))
+        self.kafka.forget(failing)
         self._look()
 
-    @rule(after_s=st.sampled_from([0.0, 0.3, 2.1]))
-    def turn(self, after_s: float) -> None:
+    @rule(after_s=st.sampled_from([0.0, 0.3, 2.1]), failing=FAILING)
+    def turn(self, after_s: float, failing: Sequence[int]) -> None:
+        self.kafka.fall_silent(failing)
         self.now += after_s
         try:
             self.spooling.turn(self.now, AT)
         except PowerCut:
             self._restart()
+        self.kafka.forget(failing)
         self._look()
 
-    @rule(does=st.sampled_from(["falls silent", "forgets what it did not answer", "is back"]))
-    def kafka_(self, does: str) -> None:
+    @rule(
+        does=st.sampled_from(["falls silent", "forgets what it did not answer", "is back"]),
+        partitions=st.one_of(st.just(ALL), st.sets(st.sampled_from(ALL), min_size=1, max_size=2).map(sorted)),
+    )
+    def kafka_(self, does: str, partitions: Sequence[int]) -> None:
         if does == "falls silent":
-            self.kafka.pause()
+            self.kafka.fall_silent(partitions)
         elif does == "forgets what it did not answer":
-            self.kafka.pause()
-            self.kafka.expire()
+            self.kafka.fall_silent(partitions)
+            self.kafka.forget(partitions)
         else:
             self.spooling.connected(self.kafka)
-            self.kafka.resume()
+            self.kafka.come_back(partitions)
         self._look()
 
     @rule(full=st.booleans())
@@ -166,7 +242,7 @@ class Collector(RuleBasedStateMachine):
         self.spool.cut = None
         self.spool.is_disk_full = False
         self.spooling.connected(self.kafka)
-        self.kafka.resume()
+        self.kafka.come_back(ALL)
         for _ in range(20):
             self.now += 3
             self.spooling.turn(self.now, AT)
@@ -211,3 +287,15 @@ def test_batches_of_any_size_hold_all_records_in_their_order(spooled: list[tuple
             spool.remove([row.id for row in rows])
         spool.close()
     assert taken == records
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_partitions_that_fail_one_by_one_all_the_time_make_no_record_arrive_twice(seed: int) -> None:
+    chance = random.Random(seed)
+    collector = Collector()
+    collector.begin(True, False)
+    for _ in range(60):
+        collector.publish(chance.choices(ALL, k=3), 1, chance.sample(ALL, chance.randrange(3)))
+        collector.turn(chance.choice([0.0, 0.3, 2.1]), chance.sample(ALL, chance.randrange(3)))
+        collector.kafka_("is back", chance.sample(ALL, chance.randrange(3)))
+    collector.teardown()

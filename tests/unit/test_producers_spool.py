@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -221,3 +223,89 @@ def test_a_look_into_a_folder_changes_nothing_and_works_beside_its_collector(spo
     (spool.folder / FILE).write_bytes(b"x" * 10_000)
     with pytest.raises(SpoolError, match="not a database"):
         look_into(spool.folder)
+
+
+def flip(path: Path, column: str, as_type: str, value: object) -> None:
+    """What a flipped bit in a row's header makes of a column."""
+    with sqlite3.connect(path / FILE) as other:
+        other.execute(f"UPDATE records SET {column} = CAST(? AS {as_type}) WHERE id = 1", (value,))
+    other.close()
+
+
+@pytest.mark.parametrize(
+    ("column", "as_type", "value"),
+    [
+        ("value", "TEXT", b"needle"),
+        ("value", "TEXT", b"\xff\xfe"),
+        ("key", "TEXT", b"\xff"),
+        ("headers", "TEXT", b"\xff"),
+        ("size", "BLOB", b"\xff"),
+        ("packed_for", "BLOB", b"\xff"),
+        ("partition", "TEXT", b"\xff"),
+        ("checksum", "BLOB", b"\xff"),
+        ("spooled_at", "BLOB", b"9" * 17),
+    ],
+)
+def test_a_flipped_bit_that_makes_another_type_of_a_column_holds_nothing_up(
+    spool: Spool, column: str, as_type: str, value: object
+) -> None:
+    ids = put(spool, Record(b"k", b"needle", 0, (("x", b"y"),)), RECORDS[1])
+    flip(spool.folder, column, as_type, value)
+    first, second = spool.first(10**9)
+    assert (second.fault, second.record) == (None, RECORDS[1])
+    is_harmless = column in ("size", "packed_for", "spooled_at", "partition") or value == b"needle"
+    assert first.fault == (None if is_harmless else "its checksum is wrong")
+    spool.oldest()
+    spool.remove(ids)
+    assert (spool.records, waiting(spool)) == (0, [])
+
+
+def test_a_damaged_file_that_cannot_be_put_away_is_a_trouble_of_the_disk_until_it_can(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.remember(4)
+    put(spool, *(Record(None, bytes(30_000), 0, ()) for _ in range(200)))
+    spool.close()
+    spool = Spool(spool.folder)
+
+    def fails(self: Path, target: Path) -> Path:
+        raise OSError(5, "Input/output error")
+
+    damage(spool.folder / FILE, 8192, b"\xff" * ((spool.folder / FILE).stat().st_size - 8192))
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", fails)
+        for _ in range(2):
+            with pytest.raises(SpoolError, match="Input/output error"):
+                waiting(spool)
+    put(spool, RECORDS[0])
+    assert (waiting(spool), spool.records, spool.partitions) == ([RECORDS[0]], 1, 4)
+    spool.close()
+
+
+def test_a_trouble_of_the_disk_at_the_start_is_no_wrong_usage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", fails)
+        with pytest.raises(SpoolError, match=r"cannot spool in .*Input/output error") as caught:
+            Spool(tmp_path / "new")
+        assert caught.value.exit_code == 1
+    with files_of_at_most(1), pytest.raises(SpoolError):
+        Spool(tmp_path / "full")
+
+
+def test_it_is_fsynced_at_each_commit(spool: Spool) -> None:
+    assert spool._sqlite.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert spool._sqlite.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_a_folder_that_can_have_no_write_ahead_log_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = sqlite3.connect
+
+    def without_shared_memory(path: Path, **options: Any) -> Any:
+        return connect(f"{path.absolute().as_uri()}?vfs=unix-dotfile", uri=True, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", without_shared_memory)
+    with pytest.raises(UsageError, match=r"cannot have a write-ahead log \(its journal is 'delete' only\)"):
+        Spool(tmp_path)

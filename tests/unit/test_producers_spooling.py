@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from producers.publisher import MemoryPublisher, PublishError
+from producers.publisher import MemoryPublisher, PublishError, failed, new_future
 from producers.records import Record
 from producers.spool import Spool, footprint
 from producers.spooling import Spooling
@@ -190,3 +191,134 @@ def test_a_turn_is_asked_for_whenever_there_is_something_to_do(rig: Rig) -> None
     wakes = rig.wakes
     rig.kafka.resume()
     assert rig.wakes > wakes
+
+
+def put(*records: tuple[str, int]) -> list[Record]:
+    return [Record(None, text.encode(), partition, ()) for text, partition in records]
+
+
+class Halved(MemoryPublisher):
+    """Partition 1 has no leader while ``is_broken``."""
+
+    is_broken = True
+
+    def publish(self, records: Sequence[Record]) -> Future[None]:
+        if not self.is_broken:
+            return super().publish(records)
+        taken = [place for place, record in enumerate(records) if record.partition != 1]
+        super().publish([records[place] for place in taken])
+        if len(taken) == len(records):
+            return super().publish([])
+        return failed(new_future(), PublishError("unavailable", "no leader", acknowledged=taken))
+
+
+def test_while_one_partition_fails_the_others_get_each_record_once(tmp_path: Path) -> None:
+    kafka = Halved(2)
+    spool = Spool(tmp_path)
+    spooling = Spooling(spool, 10_000, 2.0, lambda: None)
+    spooling.connected(kafka)
+    spooling.turn(0.0, AT)
+    direct = spooling.publish(put(("a", 0), ("b", 1), ("c", 0)), 0.0)
+    spooling.turn(0.0, AT)
+    spooled = spooling.publish(put(("d", 1), ("e", 0)), 0.0)
+    for now in range(1, 20, 3):
+        spooling.turn(float(now), AT)
+    assert (direct.exception(0), spooled.exception(0)) == (None, None)
+    assert [[one.value for one in taken] for taken in kafka.records] == [[b"a", b"c", b"e"], []]
+    assert [row.record.value for row in spool.first(10_000)] == [b"b", b"d"]
+    kafka.is_broken = False
+    for now in range(20, 30, 3):
+        spooling.turn(float(now), AT)
+    assert [[one.value for one in taken] for taken in kafka.records] == [[b"a", b"c", b"e"], [b"b", b"d"]]
+    assert (spool.records, spooling.state().is_direct) == (0, True)
+    spool.close()
+
+
+class Meanwhile(MemoryPublisher):
+    """Fails ``when`` it is given this, after something else has come."""
+
+    when = b"none"
+    comes: Callable[[], object]
+
+    def publish(self, records: Sequence[Record]) -> Future[None]:
+        if records[0].value == self.when:
+            self.comes()
+            return failed(new_future(), PublishError("unavailable", "gone again"))
+        return super().publish(records)
+
+
+def test_what_fails_when_it_is_handed_over_stays_before_what_came_after_it(tmp_path: Path) -> None:
+    kafka = Meanwhile(1)
+    spool = Spool(tmp_path)
+    spool.remember(1)
+    spooling = Spooling(spool, 10_000, 2.0, lambda: None)
+    spooling.publish(put(("a", 0)), 0.0)
+    spooling.turn(0.0, AT)
+    kafka.pause()
+    spooling.connected(kafka)
+    spooling.turn(0.0, AT)  # sends a
+    spooling.publish(put(("b", 0)), 0.0)
+    kafka.when, kafka.comes = b"b", lambda: spooling.publish(put(("c", 0)), 0.0)
+    kafka.resume()
+    spooling.turn(0.0, AT)  # hands b over
+    assert [row.record.value for row in spool.first(10_000)] == [b"b", b"c"]
+    spool.close()
+
+
+def test_a_disk_that_takes_writes_again_is_found_out_without_anybody_sending_anything(rig: Rig) -> None:
+    rig.kafka.pause()
+    rig.spool.remember(1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, before[1]))
+    try:
+        rig.publish("a")
+        rig.kafka.expire()
+        rig.turn()
+        rig.turn(6.0)
+        assert rig.spooling.state().is_full
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    rig.turn(4.0)
+    assert rig.spooling.state().is_full
+    rig.turn(1.1)
+    assert not rig.spooling.state().is_full
+
+
+def test_room_that_has_come_back_is_told_without_anybody_sending_anything(rig: Rig) -> None:
+    rig.kafka.pause()
+    rig.publish("abcdefghij")
+    rig.kafka.expire()
+    rig.turn()
+    rig.publish("k")
+    assert rig.spooling.state().is_full
+    with pytest.raises(PublishError) as caught:
+        rig.futures[0].result(timeout=0)
+    assert caught.value.retry_after_s == 5.0
+    rig.spool.remove([rig.spool.first(1)[0].id])
+    assert not rig.spooling.state().is_full
+
+
+def test_whoever_found_no_room_while_kafka_was_silent_is_told_to_come_as_late_as_all_others(rig: Rig) -> None:
+    rig.kafka.pause()
+    rig.publish("abcdefghijk")
+    rig.kafka.expire()
+    with pytest.raises(PublishError, match="unavailable") as caught:
+        rig.futures[10].result(timeout=0)
+    assert caught.value.retry_after_s == 5.0
+
+
+class Surprising(Spool):
+    def append(self, records: Sequence[tuple[Record, int]], at: datetime) -> list[int]:
+        raise ZeroDivisionError("nobody expected this")
+
+
+def test_an_error_that_nobody_expected_is_an_answer_too(tmp_path: Path) -> None:
+    spool = Surprising(tmp_path)
+    spool.remember(1)
+    spooling = Spooling(spool, 10_000, 2.0, lambda: None)
+    future = spooling.publish(put(("a", 0)), 0.0)
+    spooling.turn(0.0, AT)
+    with pytest.raises(PublishError, match="nobody expected this"):
+        future.result(timeout=0)
+    assert spooling.is_idle
+    spool.close()
