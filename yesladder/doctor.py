@@ -39,7 +39,10 @@ class Finding:
 
 
 def examine(options: Mapping[str, Any], *, now: datetime) -> list[Finding]:
-    """Look at settings, ladder, disk, Kafka, spool, lake and marts, in this order; nothing is changed."""
+    """Look at settings, ladder, disk, Kafka, spool, lake and marts, in this order.
+
+    No data are changed; SQLite may write its log into the spool's file, and tables that the lake lacks are made.
+    """
     try:
         settings = read_settings(**options)
     except YesladderError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ladder.errors import UsageError, YesladderError
@@ -30,22 +32,53 @@ _CHILD = "import sys; sys.path.append(sys.argv.pop(1)); from yesladder.processes
 _ROOT = str(Path(__file__).resolve().parents[1])
 
 
+@dataclass(frozen=True)
+class Restarts:
+    """When to start again what died.
+
+    A death is soon when it lived for less than ``soon_s``.  After the first of several such in a row it is started again
+    in ``pause_s``, then in twice that, up to ``longest_pause_s``; ``most`` in a row are the end.
+    """
+
+    soon_s: float = 60.0
+    pause_s: float = 1.0
+    longest_pause_s: float = 30.0
+    most: int = 10
+
+    def pause(self, soon: int) -> float | None:
+        """Seconds until the next start, after this many soon deaths in a row; None for never."""
+        if soon >= self.most:
+            return None
+        return min(self.pause_s * 2.0 ** (soon - 1), self.longest_pause_s) if soon else 0.0
+
+
+_RESTARTS = Restarts()
+
+
 class Part:
     """One part, ``yesladder ARGUMENTS``, with its output in a log file.  It ends with this process, however that ends.
 
-    ``check`` starts it anew after it died; a part that dies ten times within a minute, asks to be left or was started
+    ``check`` starts it anew after it died; a part that keeps dying soon after its start, asks to be left or was started
     wrongly is given up.
     """
 
     def __init__(
-        self, name: str, arguments: Sequence[str], log: Path, *, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        arguments: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        restarts: Restarts = _RESTARTS,
     ) -> None:
         """``environment``: None for ours."""
         self.name = name
         self._environment = environment
         self._arguments = list(arguments)
         self._log = log
-        self._starts: list[float] = []
+        self._restarts = restarts
+        self._soon_deaths = 0
+        self._again_at: float | None = None
         self._process = self._start()
 
     @property
@@ -57,13 +90,22 @@ class Part:
         return self._process.pid
 
     def check(self) -> bool:
-        """Start the part again if it has died; True if it had to be.  Raises ``YesladderError`` when that is no use."""
+        """Start the part again if it has died and its pause is over; True if it was started.
+
+        Raises ``YesladderError`` when that is no use.
+        """
         code = self._process.poll()
         if code is None:
             return False
-        recent = [at for at in self._starts if time.monotonic() - at < 60]
-        if code in _NO_USE or len(recent) >= 10:
+        now = time.monotonic()
+        if self._again_at is None:
+            self._soon_deaths = self._soon_deaths + 1 if now - self._started < self._restarts.soon_s else 0
+            pause = self._restarts.pause(self._soon_deaths)
+            self._again_at = math.inf if pause is None else now + pause
+        if code in _NO_USE or self._again_at == math.inf:
             raise YesladderError(f"the {self.name} stopped (code {code}) and is not started again: {self.last_words()}")
+        if now < self._again_at:
+            return False
         self._let_go()
         self._process = self._start()
         return True
@@ -90,7 +132,7 @@ class Part:
         return f"{lines[-1]} (all of it in {self._log})" if lines else f"no word in {self._log}"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._starts.append(time.monotonic())
+        self._started, self._again_at = time.monotonic(), None
         with self._log.open("ab") as log:
             self._log_begins = log.tell()
             return subprocess.Popen(

@@ -30,10 +30,12 @@ from tests.chaos.schedule import SESSION_TIMEOUT_S, Plan
 from tests.chaos.sender import HISTORY, LIVE, Sender
 from tests.suites.command_line import environment, free_ports
 from warehouse.lake import Lake
-from yesladder.processes import COLLECTING_AT, Part
+from yesladder.processes import COLLECTING_AT, Part, Restarts
 
 INSIDE = Path(__file__).parent / "inside"
 IDLE_AFTER = timedelta(seconds=3)
+RESTARTS = Restarts(pause_s=0.1, longest_pause_s=0.1, most=60)
+"""Here it is us who kill them, again and again."""
 
 
 class Broken(AssertionError):
@@ -240,7 +242,9 @@ class Road:
         paths = [str(INSIDE), *filter(None, [inherited.get("PYTHONPATH")])]
         surroundings = inherited | {"PYTHONPATH": pathsep.join(paths), "CHAOS_FAULTS": str(folder)}
         with self._lock:
-            self._parts[name] = Part(name, arguments, self.folder / f"{name}.log", environment=surroundings)
+            self._parts[name] = Part(
+                name, arguments, self.folder / f"{name}.log", environment=surroundings, restarts=RESTARTS
+            )
 
     def _keep(self) -> None:
         """As a supervisor does: whoever ended is started again, unless it asks to be left."""

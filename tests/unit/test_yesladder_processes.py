@@ -13,7 +13,7 @@ import pytest
 from ladder.errors import YesladderError
 from producers.embedded import EmbeddedBroker
 from tests.suites.command_line import environment, is_answering
-from yesladder.processes import COLLECTING_AT, Part
+from yesladder.processes import COLLECTING_AT, Part, Restarts
 
 OWNER = """
 import sys, time
@@ -59,11 +59,14 @@ def test_a_part_runs_until_it_is_stopped_and_its_words_are_in_its_log(
 
 
 def test_a_part_that_died_is_started_again(embedded_broker: EmbeddedBroker, tmp_path: Path) -> None:
-    part = Part("collector", collector(embedded_broker), tmp_path / "log")
+    part = Part("collector", collector(embedded_broker), tmp_path / "log", restarts=Restarts(pause_s=0.5))
     first = part.pid
     os.kill(first, signal.SIGKILL)
     until(lambda: not part.running)
-    assert part.check()
+    begun = time.monotonic()
+    assert not part.check()
+    until(part.check)
+    assert time.monotonic() - begun >= 0.5
     assert part.pid != first
     until(lambda: is_up(part))
     assert part.stop() == 0
@@ -79,17 +82,31 @@ def test_a_part_that_does_not_end_when_it_is_asked_is_killed(embedded_broker: Em
 
 
 def test_a_part_that_keeps_dying_is_given_up_with_its_last_words(tmp_path: Path) -> None:
-    part = Part("help", ["--help"], tmp_path / "log")
+    part = Part("help", ["--help"], tmp_path / "log", restarts=Restarts(pause_s=0.05, longest_pause_s=0.1, most=4))
 
     def starts() -> Iterator[bool]:
         while True:
             until(lambda: not part.running)
-            yield part.check()
+            until(part.check)
+            yield True
 
     started: list[bool] = []
     with pytest.raises(YesladderError, match=r"the help stopped \(code 0\) and is not started again:   worker "):
         started.extend(starts())
-    assert started == [True] * 9
+    assert started == [True] * 3
+
+
+def test_a_part_that_had_run_for_long_is_started_again_at_once_and_as_often_as_it_takes(tmp_path: Path) -> None:
+    part = Part("help", ["--help"], tmp_path / "log", restarts=Restarts(soon_s=0.0, most=1))
+    for _ in range(2):
+        until(lambda: not part.running)
+        assert part.check()
+    part.stop()
+
+
+def test_the_pauses_grow_to_half_a_minute_and_the_tenth_soon_death_is_the_last() -> None:
+    pauses = [Restarts().pause(soon) for soon in range(11)]
+    assert pauses == [0, 1, 2, 4, 8, 16, 30, 30, 30, 30, None]
 
 
 def test_a_part_that_was_started_wrongly_is_given_up_at_once(tmp_path: Path) -> None:
