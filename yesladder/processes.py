@@ -36,8 +36,8 @@ _ROOT = str(Path(__file__).resolve().parents[1])
 class Restarts:
     """When to start again what died.
 
-    A death is soon when it lived for less than ``soon_s``.  After the first of several such in a row it is started again
-    in ``pause_s``, then in twice that, up to ``longest_pause_s``; ``most`` in a row are the end.
+    A death is soon when it lived for less than ``soon_s``.  After the first of several such in a row it is started
+    again in ``pause_s``, then in twice that, up to ``longest_pause_s``; ``most`` in a row are the end.
     """
 
     soon_s: float = 60.0
