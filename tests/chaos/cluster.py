@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
@@ -20,11 +20,9 @@ from ladder.connection import KafkaConnection
 from producers.embedded import broker_binary
 from producers.kafka_client import unreachable
 from producers.topics import ensure_topic
-from tests.chaos.proxy import Client, Proxy
+from tests.chaos.proxy import Proxy
 from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.command_line import free_ports
-
-CLIENTS: tuple[Client, ...] = ("worker", "collector")
 
 
 class Cluster(ABC):
@@ -59,9 +57,7 @@ class Cluster(ABC):
 
     def heal_network(self) -> None:
         for proxy in self.proxies:
-            for client in CLIENTS:
-                for trouble in ("cut", "deaf", "stalled", "slow"):
-                    proxy.end(client, trouble)
+            proxy.heal()
 
     @property
     @abstractmethod
@@ -84,8 +80,16 @@ class Cluster(ABC):
         """What a stopped broker had is gone."""
 
     @abstractmethod
-    def move_leaders(self, topic: str) -> None:
-        """Another broker becomes the leader of each partition."""
+    def is_down(self, number: int) -> bool:
+        """Ended, or standing still."""
+
+    @abstractmethod
+    def move_leaders(self, topic: str) -> bool:
+        """Another broker becomes the leader of each partition.  Whether any has another one now."""
+
+    @abstractmethod
+    def has_settled(self, group: str, members: int) -> bool:
+        """Whether the group has so many members, and each knows what is its."""
 
     @abstractmethod
     def wait_whole(self) -> None:
@@ -136,8 +140,15 @@ class Embedded(Cluster):
     def lose_disk(self, number: int) -> None:
         raise ValueError("the embedded broker has no disk")
 
-    def move_leaders(self, topic: str) -> None:
+    def is_down(self, number: int) -> bool:
+        return is_stopped(self._process.pid)
+
+    def move_leaders(self, topic: str) -> bool:
         raise ValueError("the embedded broker is alone")
+
+    def has_settled(self, group: str, members: int) -> bool:
+        """It does not tell."""
+        return False
 
     def wait_whole(self) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -175,14 +186,30 @@ class Apache(Cluster):
     def lose_disk(self, number: int) -> None:
         self._kafka.wipe(number)
 
-    def move_leaders(self, topic: str) -> None:
+    def is_down(self, number: int) -> bool:
+        return not self._kafka.is_running(number) or is_stopped(self._kafka.pid(number))
+
+    def move_leaders(self, topic: str) -> bool:
         with closing(self._admin()) as admin:
+            found = admin.describe_topics([topic])[0]["partitions"]
             replicas = {
-                TopicPartition(topic, one["partition_index"]): list(one["replica_nodes"])
-                for one in admin.describe_topics([topic])[0]["partitions"]
+                TopicPartition(topic, one["partition_index"]): [*one["replica_nodes"][1:], one["replica_nodes"][0]]
+                for one in found
             }
-            admin.alter_partition_reassignments({place: [*nodes[1:], nodes[0]] for place, nodes in replicas.items()})
+            admin.alter_partition_reassignments(replicas)
             admin.elect_leaders(0, {topic: [place.partition for place in replicas]}, raise_errors=False)
+            before = _leaders(found)
+            until = time.monotonic() + 2
+            while (now := _leaders(admin.describe_topics([topic])[0]["partitions"])) == before:
+                if time.monotonic() > until:
+                    return False
+                time.sleep(0.1)
+            return any(leader not in (-1, before[partition]) for partition, leader in now.items())
+
+    def has_settled(self, group: str, members: int) -> bool:
+        with closing(self._admin()) as admin:
+            told = admin.describe_groups([group])[group]
+            return bool(told["group_state"] == "Stable" and len(told["members"]) == members)
 
     def wait_whole(self) -> None:
         for number in range(len(self.proxies)):
@@ -201,3 +228,12 @@ class Apache(Cluster):
 
     def _admin(self) -> KafkaAdminClient:
         return KafkaAdminClient(bootstrap_servers=self.inner.addresses, request_timeout_ms=5000)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process stands still because of SIGSTOP."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+
+
+def _leaders(partitions: list[dict[str, Any]]) -> dict[int, int]:
+    return {one["partition_index"]: one["leader_id"] for one in partitions}

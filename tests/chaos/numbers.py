@@ -20,10 +20,12 @@ CHECKED = {
     "lost": "**lost**",
     "doubled": "**doubled**",
 }
+REFUSED = "commits refused"
+CONNECTED_ANEW = "collectors that connected anew"
 SIGNS = {
-    "commits refused": ("was committed by another worker", "Concurrent transaction failed"),
+    REFUSED: ("was committed by another worker", "Concurrent transaction failed"),
     "workers that ended by themselves": ("worker stops:",),
-    "collectors that connected anew": ("connecting anew after",),
+    CONNECTED_ANEW: ("connecting anew after",),
     "times a collector spooled": ("spooling in ",),
 }
 """What the logs say of it."""
@@ -31,11 +33,16 @@ SIGNS = {
 
 @dataclass
 class Numbers:
-    """``failed``: seeds.  ``faults``: that did happen, by kind.  ``checked``: by the names of ``CHECKED``."""
+    """``failed``: seeds.  ``exact``: how many of them were.  ``planned``: faults.  ``faults``: that happened, by kind.
+
+    ``checked``: by the names of ``CHECKED``.
+    """
 
     seeds: list[int] = field(default_factory=list)
     failed: list[int] = field(default_factory=list)
+    exact: int = 0
     marts: int = 0
+    planned: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     signs: Counter[str] = field(default_factory=Counter)
     restarts: Counter[str] = field(default_factory=Counter)
@@ -45,7 +52,9 @@ class Numbers:
     def add(self, other: Numbers) -> None:
         self.seeds += other.seeds
         self.failed += other.failed
+        self.exact += other.exact
         self.marts += other.marts
+        self.planned += other.planned
         self.faults.update(other.faults)
         self.signs.update(other.signs)
         self.restarts.update(other.restarts)
@@ -64,7 +73,8 @@ class Numbers:
 
     def markdown(self) -> str:
         """Tables for people."""
-        words = f"{len(self.seeds)} seeds, {self.faults.total()} faults, {self.seconds / 60:.0f} minutes; "
+        words = f"{len(self.seeds)} seeds, {self.exact} of them exact; {self.faults.total()} faults of {self.planned} "
+        words += f"planned; {self.seconds / 60:.0f} minutes; "
         words += f"marts built and compared for {self.marts} of them; failed: {self.failed or 'none'}"
         return "\n\n".join(
             [

@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -53,7 +54,8 @@ class Proxy:
     def __init__(self) -> None:
         self.port = 0
         self._target = 0
-        self._troubles: dict[Client, dict[Trouble, float]] = {"worker": {}, "collector": {}}
+        self._troubles: dict[Client, dict[Trouble, list[float]]] = {"worker": {}, "collector": {}}
+        self._felt: Counter[tuple[Client, Trouble]] = Counter()
         self._ways: set[_Way] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
@@ -73,15 +75,29 @@ class Proxy:
         self._target = port
 
     def begin(self, client: Client, trouble: Trouble, strength_s: float = 0.0) -> None:
-        """Trouble for this client's connections, those to come too.  ``strength_s``: how slow slow is."""
+        """Trouble for this client's connections, those to come too, until it has ended as often as it has begun.
+
+        ``strength_s``: how slow slow is.
+        """
         self._do(lambda: self._begin(client, trouble, strength_s))
 
     def end(self, client: Client, trouble: Trouble) -> None:
         self._do(lambda: self._end(client, trouble))
 
-    def connections(self, client: Client) -> int:
-        """How many there are now."""
-        return sum(way.client == client for way in list(self._ways))
+    def heal(self) -> None:
+        """End all of it."""
+
+        def end() -> None:
+            for client, troubles in self._troubles.items():
+                for trouble, strengths in list(troubles.items()):
+                    for _ in list(strengths):
+                        self._end(client, trouble)
+
+        self._do(end)
+
+    def felt(self, client: Client, trouble: Trouble) -> int:
+        """How many connections were reset, or pieces held up, slowed down or swallowed."""
+        return self._felt[client, trouble]
 
     def _do(self, what: Callable[[], None]) -> None:
         async def run() -> None:
@@ -90,15 +106,26 @@ class Proxy:
         asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     def _begin(self, client: Client, trouble: Trouble, strength_s: float) -> None:
-        self._troubles[client][trouble] = strength_s
+        self._troubles[client].setdefault(trouble, []).append(strength_s)
         if trouble == "cut":
             for way in [way for way in self._ways if way.client == client]:
+                self._felt[client, trouble] += 1
                 way.reset()
 
     def _end(self, client: Client, trouble: Trouble) -> None:
-        self._troubles[client].pop(trouble, None)
+        strengths = self._troubles[client].get(trouble, [])
+        if strengths:
+            strengths.pop()
+        if not strengths:
+            self._troubles[client].pop(trouble, None)
         for way in [way for way in self._ways if way.client == client and way.spoiled]:
             way.reset()
+
+    async def _hold_up(self, client: Client) -> None:
+        if "stalled" in self._troubles[client]:
+            self._felt[client, "stalled"] += 1
+        while "stalled" in self._troubles[client]:
+            await asyncio.sleep(0.05)
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -119,10 +146,10 @@ class Proxy:
             first += await reader.readexactly(struct.unpack(">i", first)[0])
             client = client_of(first)
             if "cut" in self._troubles[client]:
+                self._felt[client, "cut"] += 1
                 _reset(writer)
                 return
-            while "stalled" in self._troubles[client]:
-                await asyncio.sleep(0.05)
+            await self._hold_up(client)
             answers, to_broker = await asyncio.open_connection("127.0.0.1", self._target)
             way = _Way(client, writer, to_broker)
             self._ways.add(way)
@@ -142,11 +169,12 @@ class Proxy:
     ) -> None:
         troubles = self._troubles[way.client]
         while data := await reader.read(_CHUNK):
-            while "stalled" in troubles:
-                await asyncio.sleep(0.05)
+            await self._hold_up(way.client)
             if "slow" in troubles:
-                await asyncio.sleep(troubles["slow"])
+                self._felt[way.client, "slow"] += 1
+                await asyncio.sleep(max(troubles["slow"]))
             if may_be_swallowed and ("deaf" in troubles or way.spoiled):
+                self._felt[way.client, "deaf"] += 1
                 way.spoiled = True
                 continue
             writer.write(data)

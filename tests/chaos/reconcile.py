@@ -103,15 +103,25 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What keeps the oracle from knowing what was late.
+    """What keeps the oracle from knowing exactly what was late, and how often a record may be there.
 
-    ``time_passed``: without events, so that it depends on when that was.  ``wrong_clock``: the collector's was wrong
-    for a while, and moved copies of events by hours.  ``repaired``: ``resessionise`` has been at it already.
+    ``idle_after``: when a silent partition's time passes; None: never.  ``drained``: workers closed all sessions on
+    their way out.  ``wrong_worker_clock`` and ``wrong_clock``: a worker's or the collector's was wrong for a while; the
+    latter moved copies of events by hours.  ``repaired``: ``resessionise`` has been at it already.
+    ``resent``: how often, at most, the collector had to send something again.
     """
 
-    time_passed: bool
-    wrong_clock: bool
-    repaired: bool
+    idle_after: timedelta | None = None
+    drained: bool = False
+    wrong_worker_clock: bool = False
+    wrong_clock: bool = False
+    repaired: bool = False
+    resent: int = 0
+
+    @property
+    def time_passed(self) -> bool:
+        """Without events, so that it depends on when that was."""
+        return self.drained or self.idle_after is not None
 
 
 def reconcile(
@@ -129,9 +139,12 @@ def reconcile(
         verdict.wrong.append(f"the collector miscounted: {ledger.wrong_answers[:3]}")
     landed = lake.scan("events").collect()
     _expect_everything_answered(verdict, ledger, topic, poison, landed)
+    _expect_no_needless_copies(verdict, ledger, topic, known)
     on_time = _expect_each_event_once(verdict, topic, landed, ladder, known)
     _expect_dead_letters(verdict, topic, lake)
     _expect_checkpoints(verdict, topic, lake, landed, source, known)
+    if known.time_passed:
+        _expect_late_in_time(verdict, topic, lake, landed, ladder, known)
     if not known.repaired:
         _expect_sessions(verdict, on_time, lake, ladder, source)
     return verdict
@@ -157,6 +170,9 @@ def reconcile_repaired(
     verdict.expect([fault.line() for fault in check(lake)], [], "the check of all files")
     rows = lake.scan("events").select("event_id", "occurred_at").collect().rows()
     counting = _counting(topic, set(rows) if known.wrong_clock else None)
+    ids = {arrival.event.event_id for arrival in topic.arrivals}
+    verdict.lost += len(ids - set(counting))
+    verdict.expect(set(counting), ids, "ids that count")
     found = Counter(rows)
     wanted = Counter((event_id, arrival.event.occurred_at) for event_id, arrival in counting.items())
     verdict.lost += (wanted - found).total()
@@ -191,7 +207,7 @@ def _expect_everything_answered(
     verdict.lost += len(good - set(landed["event_id"]))
     if missing := good - ids:
         verdict.wrong.append(f"{len(missing)} events were answered and are not on the topic: {_some(missing)}")
-    refused = {found.decode() for _, _, raw in topic.dead_letters for found in _MESSAGE_ID.findall(raw)}
+    refused = set(_ids_in(topic.dead_letters))
     bad = ledger.answered & ledger.bad
     if missing := bad - refused:
         verdict.lost += len(missing)
@@ -206,6 +222,23 @@ def _expect_everything_answered(
         verdict.wrong.append(f"{len(unanswered)} were never answered: {_some(unanswered)}")
 
 
+def _expect_no_needless_copies(verdict: Verdict, ledger: Ledger, topic: OnTopic, known: Circumstances) -> None:
+    """What was sent once is there once, but for what the collector may have had to send again."""
+    there = Counter(arrival.event.event_id for arrival in topic.arrivals) + _ids_in(topic.dead_letters)
+    needless = {one for one, copies in there.items() if copies > ledger.attempts[one] * (1 + known.resent)}
+    if needless:
+        verdict.wrong.append(f"{len(needless)} are on the topic more often than they were sent: {_some(needless)}")
+
+
+def _ids_in(dead_letters: Counter[tuple[int, int, bytes]]) -> Counter[str]:
+    """Those of bad messages, and how often each is there."""
+    ids: Counter[str] = Counter()
+    for (_, _, raw), count in dead_letters.items():
+        for found in set(_MESSAGE_ID.findall(raw)):
+            ids[found.decode()] += count
+    return ids
+
+
 def _expect_each_event_once(
     verdict: Verdict, topic: OnTopic, landed: pl.DataFrame, ladder: Ladder, known: Circumstances
 ) -> list[Arrival]:
@@ -218,12 +251,12 @@ def _expect_each_event_once(
     on_time = landed.filter(~pl.col("late"))
     only_late = set(landed["event_id"]) - set(on_time["event_id"])
     verdict.late_copies = verdict.late - len(only_late)
+    wanted = Counter(
+        (*place, arrival.event.event_id, fate == "late")
+        for arrival, place, fate in zip(topic.arrivals, topic.places, fates(topic.arrivals, ladder), strict=True)
+        if fate != "duplicate"
+    )
     if not (known.time_passed or known.repaired):
-        wanted = Counter(
-            (*place, arrival.event.event_id, fate == "late")
-            for arrival, place, fate in zip(topic.arrivals, topic.places, fates(topic.arrivals, ladder), strict=True)
-            if fate != "duplicate"
-        )
         verdict.lost += (wanted - found).total()
         verdict.doubled += (found - wanted).total()
         verdict.expect(found, wanted, "events")
@@ -232,6 +265,8 @@ def _expect_each_event_once(
         rows = Counter(landed.select("partition", "record_offset", "event_id").rows())
         verdict.doubled += (rows - there).total()
         verdict.expect(rows - there, Counter(), "events beyond those of the topic")
+        if not known.time_passed:
+            verdict.expect(found - wanted, Counter(), "events beyond those that the order of the records gives")
         ids = set(landed.select("partition", "event_id").rows())
         wanted_ids = {(arrival.partition, arrival.event.event_id) for arrival in topic.arrivals}
         verdict.lost += len(wanted_ids - ids)
@@ -250,6 +285,47 @@ def _expect_each_event_once(
     }
     rows_on_time = on_time.select("partition", "record_offset", "event_id").rows()
     return [by_place[row] for row in rows_on_time if row in by_place]
+
+
+def _expect_late_in_time(
+    verdict: Verdict, topic: OnTopic, lake: Lake, landed: pl.DataFrame, ladder: Ladder, known: Circumstances
+) -> None:
+    """Of what is late some watermark must have been past it, and what the records alone make late must be late."""
+    by_order: dict[tuple[int, int, str], set[bool]] = {}
+    drained_to: dict[Place, datetime] = {}
+    latest: dict[int, datetime] = {}
+    placed = zip(topic.arrivals, topic.places, fates(topic.arrivals, ladder), strict=True)
+    for arrival, place, fate in placed:
+        event = arrival.event
+        by_order.setdefault((*place, event.event_id), set()).add(fate == "late")
+        drained_to.setdefault(place, latest.get(place[0], _EPOCH) + 2 * ladder.session_gap)
+        latest[place[0]] = max(latest.get(place[0], _EPOCH), event.occurred_at)
+    committed = lake.scan("checkpoints").sort("first_offset").select("partition", "first_offset", "committed_at")
+    idle_to = {
+        partition: rows.with_columns(pl.col("committed_at").cum_max())
+        for (partition,), rows in committed.collect().partition_by("partition", as_dict=True).items()
+    }
+    too_late, not_late = set(), set()
+    for partition, offset, event_id, occurred_at, late in landed.select(
+        "partition", "record_offset", "event_id", "occurred_at", "late"
+    ).rows():
+        fated = by_order.get((partition, offset, event_id), set())
+        if not late and fated == {True}:
+            not_late.add(event_id)
+        if not late or True in fated:
+            continue
+        allowed = drained_to.get((partition, offset), _EPOCH) if known.drained else _EPOCH
+        if known.idle_after is not None:
+            if known.wrong_worker_clock:
+                continue
+            until = idle_to[partition].filter(pl.col("first_offset") <= offset)["committed_at"][-1]
+            allowed = max(allowed, until - known.idle_after - ladder.lateness + timedelta(seconds=1))
+        if occurred_at >= allowed:
+            too_late.add(event_id)
+    if too_late:
+        verdict.wrong.append(f"{len(too_late)} are late although no watermark was past them: {_some(too_late)}")
+    if not_late:
+        verdict.wrong.append(f"{len(not_late)} are on time although the watermark was past them: {_some(not_late)}")
 
 
 def _expect_dead_letters(verdict: Verdict, topic: OnTopic, lake: Lake) -> None:

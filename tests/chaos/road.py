@@ -54,14 +54,16 @@ class Road:
         self.poison: list[bytes] = []
         self.restarts: Counter[str] = Counter()
         self.trouble: list[str] = []
+        self.drained = False
+        self._upkeep: dict[str, Part] = {}
         self._parts: dict[str, Part] = {}
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
         self.faults.mkdir(parents=True)
         pace = LIVE if plan.live else HISTORY
-        self._ladder_file = folder / "ladder.toml"
-        self._ladder_file.write_text(pace.ladder, encoding="utf-8")
+        self.ladder_file = folder / "ladder.toml"
+        self.ladder_file.write_text(pace.ladder, encoding="utf-8")
         cluster.make_topic(self.topic, plan.partitions)
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
@@ -75,7 +77,7 @@ class Road:
 
     @property
     def ladder(self) -> Ladder:
-        return load_ladder(self._ladder_file)
+        return load_ladder(self.ladder_file)
 
     @property
     def lake(self) -> Lake:
@@ -107,24 +109,51 @@ class Road:
         pid = self.pid(name)
         if pid is None:
             return False
-        with suppress(ProcessLookupError):
-            kill(pid, number)
-        return True
+        return send_to(pid, number)
 
-    def remove_worker(self, name: str) -> None:
-        """Ask it to leave, and start it no more."""
+    def remove_worker(self, name: str) -> bool:
+        """Ask it to leave, and start it no more.  Whether it had joined."""
         with self._lock:
             part = self._parts.pop(name, None)
-        if part is not None:
-            self._expect_a_good_end(name, part.stop())
+        if part is None:
+            return False
+        code = part.stop()
+        self._expect_a_good_end(name, code)
+        return code == 0
+
+    def begin_upkeep(self, name: str, *command: str, fault: Mapping[str, Any] | None = None) -> None:
+        """A process beside the workers, as `up` starts them.  ``fault``: inside it, as for ``ask_for``."""
+        folder = self.faults / name / "inside"
+        folder.mkdir(parents=True)
+        if fault is not None:
+            (folder.parent / f"{name}.json").write_text(json.dumps(fault), encoding="utf-8")
+        with self._lock:
+            self._upkeep[name] = self._part(name, [*command, "--warehouse", str(self.folder)], folder)
+
+    def kill_upkeep(self, name: str) -> bool:
+        """Whether it was still at it."""
+        return send_to(self._upkeep[name].pid, signal.SIGKILL) if self._upkeep[name].running else False
+
+    def end_of_upkeep(self, name: str, patience_s: float) -> tuple[int, str]:
+        """Its exit code and what it said; raises ``Broken`` where it comes to no end."""
+        part = self._upkeep[name]
+        self._wait(lambda: not part.running, patience_s, f"{name} does not end")
+        return part.stop(), part.words()
+
+    def is_over(self, name: str) -> bool:
+        """Whether what happens once has, or that upkeep has come to its end."""
+        part = self._upkeep.get(name)
+        return self.has_fired(name) if part is None else not part.running
 
     def limit_files(self, name: str, size: int | None) -> bool:
         """No file of this process may grow beyond ``size`` bytes; None: any may.  Whether it was there."""
         pid = self.pid(name)
         if pid is None:
             return False
-        with suppress(ProcessLookupError):
+        try:
             prlimit(pid, RLIMIT_FSIZE, (RLIM_INFINITY if size is None else size, RLIM_INFINITY))
+        except ProcessLookupError:
+            return False
         return True
 
     def ask_for(self, name: str, **fault: Any) -> None:
@@ -147,6 +176,11 @@ class Road:
         folder.mkdir(exist_ok=True)
         (folder / "clock").write_text(str(wrong_by_s), encoding="utf-8")
 
+    def has_seen_clock(self, name: str, wrong_by_s: float) -> bool:
+        """Whether the process goes by it."""
+        told = self.faults / name / "clock.seen"
+        return told.exists() and told.read_text(encoding="utf-8") == str(wrong_by_s)
+
     def poison_topic(self, size: float) -> None:
         """Bytes that are no event, straight onto the topic, from a thread that goes on until Kafka has them."""
         token = f"poison {len(self.poison)} of {self.topic}".encode()
@@ -160,19 +194,27 @@ class Road:
         self.sender.finish(patience_s)
         for thread in self._threads:
             thread.join(patience_s)
+            if thread.is_alive():
+                raise Broken("something begun in the background does not end")
+        self._complain()
         self._wait(self._spool_is_empty, patience_s, "the collector's spool does not get empty")
         self._end({"collector"})
         ends = end_offsets(self.cluster.inner, self.topic)
         self._wait(lambda: self.has_landed(ends), patience_s, "the lake does not get to the end of the topic")
-        self._end(set(self._parts))
+        settled = self.plan.drain and self._has_settled()
+        codes = self._end(set(self._parts))
+        self._complain()
+        self.drained = settled and set(codes) == {0}
 
     def close_sessions(self) -> None:
         """What a worker with ``--drain`` does at its end, for partitions that nobody owned then."""
         partitions = range(self.plan.partitions)
         hold = Hold(self.lake, self.ladder, self.topic, partitions, RejectBrake())
+        if self.drained and (left := hold.sessioniser.open_events()):
+            raise Broken(f"workers were told to drain and left {left} events open")
         hold.checkpoint([], now=datetime.now(UTC), finish=True)
 
-    def in_background(self, work: Callable[[], object]) -> None:
+    def in_background(self, work: Callable[[], object]) -> threading.Thread:
         """Do it beside everything else; what it raises makes the run fail."""
 
         def run() -> None:
@@ -184,6 +226,7 @@ class Road:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self._threads.append(thread)
+        return thread
 
     def close(self) -> None:
         """Leave nothing running."""
@@ -197,6 +240,10 @@ class Road:
                     kill(part.pid, signal.SIGKILL)
                 part.stop()
             self._parts.clear()
+            for part in self._upkeep.values():
+                if part.running:
+                    kill(part.pid, signal.SIGKILL)
+                part.stop()
 
     def has_landed(self, ends: Mapping[int, int]) -> bool:
         claim = self.lake.claim(self.source, list(ends))
@@ -229,7 +276,7 @@ class Road:
         timeout = "2s" if self.plan.cluster == "embedded" else f"{SESSION_TIMEOUT_S}s"
         return [
             "worker", "--brokers", self._brokers, "--topic", self.topic, "--group", self.topic,
-            "--warehouse", str(self.folder), "--ladder", str(self._ladder_file), "--idle-after", idle,
+            "--warehouse", str(self.folder), "--ladder", str(self.ladder_file), "--idle-after", idle,
             "--session-timeout", timeout, "--checkpoint-events", "400", "--max-reject-share", "0.9",
             "--worker-port", "0", "--partitions", str(self.plan.partitions), *(["--drain"] if self.plan.drain else []),
             *options,
@@ -238,13 +285,15 @@ class Road:
     def _begin(self, name: str, arguments: list[str]) -> None:
         folder = self.faults / name
         folder.mkdir(exist_ok=True)
+        with self._lock:
+            self._parts[name] = self._part(name, arguments, folder)
+
+    def _part(self, name: str, arguments: list[str], faults: Path) -> Part:
         inherited = environment()
         paths = [str(INSIDE), *filter(None, [inherited.get("PYTHONPATH")])]
-        surroundings = inherited | {"PYTHONPATH": pathsep.join(paths), "CHAOS_FAULTS": str(folder)}
-        with self._lock:
-            self._parts[name] = Part(
-                name, arguments, self.folder / f"{name}.log", environment=surroundings, restarts=RESTARTS
-            )
+        surroundings = inherited | {"PYTHONPATH": pathsep.join(paths), "CHAOS_FAULTS": str(faults)}
+        log = self.folder / f"{name}.log"
+        return Part(name, arguments, log, environment=surroundings, restarts=RESTARTS)
 
     def _keep(self) -> None:
         """As a supervisor does: whoever ended is started again, unless it asks to be left."""
@@ -277,15 +326,29 @@ class Road:
             return bool(httpx.get(f"{self.url}/health", timeout=2).json() == {"status": "ok"})
         return False
 
-    def _end(self, names: Collection[str]) -> None:
-        """Tell them to stop, all at once, and start them no more."""
+    def _has_settled(self) -> bool:
+        """Whether every worker has what is its, so that nothing lies with nobody when all are told to stop."""
+        workers = sum(name.startswith("worker") for name in self._parts)
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            with suppress(KafkaError):
+                if self.cluster.has_settled(self.topic, workers):
+                    time.sleep(1)
+                    return self.cluster.has_settled(self.topic, workers)
+            time.sleep(0.3)
+        return False
+
+    def _end(self, names: Collection[str]) -> list[int]:
+        """Tell them to stop, all at once, and start them no more.  Their exit codes."""
         with self._lock:
             parts = [(name, self._parts.pop(name)) for name in names if name in self._parts]
             for _, part in parts:
                 if part.running:
                     kill(part.pid, signal.SIGTERM)
-        for name, part in parts:
-            self._expect_a_good_end(name, part.stop())
+        codes = [part.stop() for _, part in parts]
+        for (name, _), code in zip(parts, codes, strict=True):
+            self._expect_a_good_end(name, code)
+        return codes
 
     def _expect_a_good_end(self, name: str, code: int) -> None:
         # A worker that is still starting has not begun to listen to signals, and has nothing to give up.
@@ -307,3 +370,12 @@ class Road:
                     producer.close(timeout=1)
             time.sleep(0.5)
         raise Broken("a poison record could not be put onto the topic")
+
+
+def send_to(pid: int, number: signal.Signals) -> bool:
+    """Whether there was anybody to send it to."""
+    try:
+        kill(pid, number)
+    except ProcessLookupError:
+        return False
+    return True

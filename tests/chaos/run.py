@@ -9,7 +9,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,11 +20,20 @@ if __name__ == "__main__":  # at the end: what is installed is what is tested
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from tests.chaos.cluster import Apache, Cluster, Embedded
-from tests.chaos.faults import End, begin, heal
-from tests.chaos.numbers import CHECKED, Numbers, signs_in
+from tests.chaos.faults import FALLS_ASLEEP_WITHIN_S, End, begin, heal
+from tests.chaos.numbers import CHECKED, CONNECTED_ANEW, REFUSED, Numbers, signs_in
 from tests.chaos.reconcile import Circumstances, OnTopic, Verdict, reconcile, reconcile_repaired
-from tests.chaos.road import Broken, Road
-from tests.chaos.schedule import KIND, STORM_S, Cluster as ClusterKind, Plan, plan
+from tests.chaos.road import IDLE_AFTER, Broken, Road
+from tests.chaos.schedule import (
+    KIND,
+    REPAIRS,
+    STANDS_STILL,
+    STORM_S,
+    WRONG_CLOCKS,
+    Cluster as ClusterKind,
+    Plan,
+    plan,
+)
 from warehouse.quality import Gate
 
 CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
@@ -36,6 +45,10 @@ CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
 )
 """They take turns; those of the first three seeds are what CI has time for."""
 
+HAPPEN = 0.7
+"""Of the faults that are planned so many must happen; some find nobody there."""
+A_CAMPAIGN = 3
+"""From so many runs on some commit must have been refused."""
 PATIENCE_S = 120.0
 COMES_WITHIN_S = 15.0
 """After the storm a worker that was started again has so long to come to the commit at which something awaits it."""
@@ -100,11 +113,7 @@ def run_plan(which: Plan, cluster: Cluster, gate: Gate | None, folder: Path) -> 
         for record in road.records():
             topic.add(record, road.sender.ledger.good)
         lake, ladder = road.lake, road.ladder
-        known = Circumstances(
-            time_passed=which.live or which.drain,
-            wrong_clock=any("collector's clock" in kind for kind in injected),
-            repaired="late events put into sessions" in injected,
-        )
+        known = circumstances(which, road)
         verdict = reconcile(road.sender.ledger, topic, road.poison, lake, ladder, road.source, known)
         lap("reconcile")
         if not verdict.wrong:
@@ -134,6 +143,18 @@ def run_plan(which: Plan, cluster: Cluster, gate: Gate | None, folder: Path) -> 
     )
 
 
+def circumstances(which: Plan, road: Road) -> Circumstances:
+    between = [fault for fault in which.faults if KIND[fault.kind].whom == "broker" or "collector" in fault.kind]
+    return Circumstances(
+        idle_after=IDLE_AFTER if which.live else None,
+        drained=which.drain,
+        wrong_worker_clock=which.has("worker's clock steps forward", "worker's clock steps back"),
+        wrong_clock=which.has(*WRONG_CLOCKS),
+        repaired=which.has(*REPAIRS),
+        resent=len(between) + road.restarts["collector"] + signs_in(road.logs("collector"))[CONNECTED_ANEW],
+    )
+
+
 def storm(which: Plan, road: Road) -> Counter[str]:
     """Let the faults come down, each at its time; those that have happened."""
     began = time.monotonic()
@@ -142,16 +163,21 @@ def storm(which: Plan, road: Road) -> Counter[str]:
     to_come = list(enumerate(which.faults))
     while to_come or waiting or time.monotonic() - began < STORM_S:
         now = time.monotonic() - began
-        for item in [item for item in waiting if item[0] <= now or road.has_fired(item[1])]:
+        for item in [item for item in waiting if item[0] <= now or road.is_over(item[1])]:
             waiting.remove(item)
             injected[item[2]] += item[3]()
         if to_come and to_come[0][1].at_s <= now:
             number, fault = to_come.pop(0)
             name = f"fault-{number}"
-            # What happens once, at a commit, does so when a worker comes to it.
-            at_a_commit = KIND[fault.kind].whom == "lake" and fault.kind not in ("disk slow", "no room for any file")
-            lasts_s = STORM_S + COMES_WITHIN_S - now if at_a_commit else fault.for_s or STORM_S - now
-            waiting.append((now + lasts_s, name if at_a_commit else "", fault.kind, begin(fault, name, road)))
+            # What happens once, at a commit, does so when a worker comes to it; upkeep ends when it is done.
+            whom = KIND[fault.kind].whom
+            ends_itself = whom == "upkeep" or (
+                whom == "lake" and fault.kind not in ("disk slow", "no room for any file")
+            )
+            lasts_s = STORM_S + COMES_WITHIN_S - now if ends_itself else fault.for_s or STORM_S - now
+            if fault.kind == STANDS_STILL:
+                lasts_s += FALLS_ASLEEP_WITHIN_S
+            waiting.append((now + lasts_s, name if ends_itself else "", fault.kind, begin(fault, name, road)))
         time.sleep(0.02)
     return injected
 
@@ -183,7 +209,9 @@ def main() -> None:
     logs = options.logs or Path(mkdtemp(prefix="yesladder-chaos-"))
     runs = campaign(plans, logs, keep=options.keep, marts_every=options.marts_every, results_file=options.results)
     print(numbers_of(runs).markdown())
-    sys.exit(any(run.wrong for run in runs))
+    if missing := shortcomings(runs):
+        print(f"WRONG: {'; '.join(missing)}")
+    sys.exit(bool(missing) or any(run.wrong for run in runs))
 
 
 def _say(words: str) -> None:
@@ -216,10 +244,21 @@ def campaign(
                         results_file.write_text(numbers_of(runs).to_json(), encoding="utf-8")
                     say(done.line())
                     if done.wrong:
-                        say("\n".join([str(which), *done.wrong]))
+                        say("\n".join([str(which), f"happened: {dict(done.injected)}", *done.wrong]))
                     elif not keep and done.logs is not None:
                         shutil.rmtree(done.logs, ignore_errors=True)
     return runs
+
+
+def shortcomings(runs: Sequence[Run]) -> list[str]:
+    """What makes these runs no proof, whatever they found: too little has happened."""
+    missing = []
+    happened, planned = sum(run.injected.total() for run in runs), sum(len(run.plan.faults) for run in runs)
+    if happened < HAPPEN * planned:
+        missing.append(f"only {happened} of {planned} faults have happened")
+    if len(runs) >= A_CAMPAIGN and not any(run.signs[REFUSED] for run in runs):
+        missing.append("no commit was refused, so no zombie came to one")
+    return missing
 
 
 def cluster_of(kind: ClusterKind, brokers: int, logs: Path) -> Cluster:
@@ -234,7 +273,20 @@ def numbers_of(runs: Iterable[Run]) -> Numbers:
         seed = run.plan.seed
         checked = Counter({name: getattr(run.verdict, name) for name in CHECKED})
         failed = [seed] if run.wrong else []
-        total.add(Numbers([seed], failed, int(run.built), run.injected, run.signs, run.restarts, checked, run.seconds))
+        total.add(
+            Numbers(
+                seeds=[seed],
+                failed=failed,
+                exact=int(run.plan.exact),
+                marts=int(run.built),
+                planned=len(run.plan.faults),
+                faults=run.injected,
+                signs=run.signs,
+                restarts=run.restarts,
+                checked=checked,
+                seconds=run.seconds,
+            )
+        )
     return total
 
 

@@ -6,6 +6,7 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -71,17 +72,24 @@ class Ledger:
     """What is known of every message by its id.
 
     ``good`` and ``bad``: whether it is an event.  ``answered``: the collector said 200 to a request that held it.
-    ``given_up``: sent, never answered, and not sent again.
+    ``given_up``: sent, never answered, and not sent again.  ``attempts``: how often it was sent.  ``taken``: from when
+    until when (seconds, monotonic) each request that was answered with 200 was under way.
     """
 
     good: set[str] = field(default_factory=set)
     bad: set[str] = field(default_factory=set)
     answered: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
-    requests: int = 0
+    attempts: Counter[str] = field(default_factory=Counter)
+    taken: list[tuple[float, float]] = field(default_factory=list)
     refused: dict[str, int] = field(default_factory=dict)
     wrong_answers: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def taken_within(self, since: float, until: float) -> int:
+        """How many requests were begun and answered with 200 in that time."""
+        with self.lock:
+            return sum(since < began and answered < until for began, answered in self.taken)
 
 
 class Sender:
@@ -149,18 +157,19 @@ class Sender:
 
     def _ask(self, client: httpx.Client, body: bytes, timeout_s: float, batch: Batch) -> str | None:
         """Why it has to be sent again; None when it was taken."""
+        began = time.monotonic()
+        with self.ledger.lock:
+            self.ledger.attempts.update(message_id for message_id, _ in batch.ids)
         try:
             answer = client.post(self._url, content=body, timeout=timeout_s)
         except httpx.TransportError as error:
             return type(error).__name__
-        finally:
-            with self.ledger.lock:
-                self.ledger.requests += 1
         if answer.status_code != 200:
             return str(answer.status_code)
         good = sum(is_good for _, is_good in batch.ids)
         told = answer.json()
         with self.ledger.lock:
+            self.ledger.taken.append((began, time.monotonic()))
             self.ledger.answered.update(message_id for message_id, _ in batch.ids)
             if (told["accepted"], told["rejected"]) != (good, len(batch.ids) - good):
                 self.ledger.wrong_answers.append(f"{told} to {good} events and {len(batch.ids) - good} others")

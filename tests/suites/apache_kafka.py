@@ -109,6 +109,10 @@ class ApacheKafka:
         """Also while it is paused."""
         return i in self._keepers and self._keepers[i].poll() is None
 
+    def pid(self, i: int) -> int:
+        """Of a broker that is running."""
+        return self._pids[i]
+
     def start(self, i: int) -> None:
         """Start broker ``i`` without waiting for it (``wait_ready``).  Harmless when it runs."""
         if self.is_running(i):

@@ -5,7 +5,8 @@ They are asked for by files:
 - ``NAME.json`` in the folder above ``CHAOS_FAULTS``, ``{"at", "table", "do", "seconds", "once"}``: whichever process
   comes to that place next; what happens ``once`` leaves ``NAME.fired`` behind, with the number of the process,
   anything else a mark ``NAME.hit``;
-- ``clock`` in the folder itself: the seconds by which the clock of this process is wrong.
+- ``clock`` in the folder itself: the seconds by which the clock of this process is wrong; it goes by what stands in
+  ``clock.seen`` then.
 
 Nothing of it is known to the product: it hooks into the standard library and into the packages that write.
 """
@@ -83,6 +84,8 @@ def hook_parquet(module: Any) -> None:
         if wanted is not None:
             if wanted["do"] == "hang":
                 time.sleep(wanted["seconds"])
+            elif wanted["do"] == "stand still":
+                os.kill(os.getpid(), signal.SIGSTOP)
             elif wanted["do"] == "no space":
                 where.write(b"PAR1 and no more")
                 where.flush()
@@ -135,7 +138,10 @@ def watch_clock(file: Path) -> None:
     global _shift_s
     while True:
         try:
-            _shift_s = float(file.read_text())
+            told = file.read_text()
+            if float(told) != _shift_s:
+                _shift_s = float(told)
+                file.with_suffix(".seen").write_text(told)
         except (FileNotFoundError, ValueError):
             _shift_s = 0.0
         time.sleep(0.05)
