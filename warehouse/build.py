@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from warehouse.lake import Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.locks import build_lock
 from warehouse.quality import Gate
+from warehouse.standing import JUDGED_APART, noted, standings
 from warehouse.views import create_ladder_tiers, create_lake_views
 
 Progress = Callable[[str], None]
@@ -139,8 +141,7 @@ def build(
         if any(plan.to_check.values()):
             tell("looking at what has landed")
             gate = gate or stack.enter_context(Gate())
-            verdict = _judge(gate, lake, ladder, plan, batches, now, lambda: prepare(work))
-            landed = verdict.rows if verdict.state == "passed" else {}
+            landed = _judge(gate, lake, ladder, plan, batches, now, lambda: prepare(work))
         clock.lap("quality")
 
         held = batches.files("held")
@@ -205,6 +206,7 @@ def _plan(lake: Lake, ladder: Ladder, last: Built | None, batches: Batches, full
             unbuilt[table] = done.new
             rows_removed |= done.rows_removed and table in ("events", "sessions")
     looked_at = batches.files("held") | batches.files("accepted")
+    looked_at |= {file for files in current.values() for file in files if noted(file) == "accepted"}
     why = _why_full(ladder, last, full, rows_removed)
     return _Plan(
         current,
@@ -237,21 +239,37 @@ def _judge(
     batches: Batches,
     now: datetime,
     meanwhile: Callable[[], None],
-) -> Batch:
-    """Have the gate look at what is to be checked, and keep its verdict."""
+) -> Mapping[str, int]:
+    """Have the gate look at what is to be checked, each standing by itself, and keep its verdicts.
+
+    Returns the rows that passed, by table.  What was held before is no hold on what has landed since, and neither is a
+    hold on rows that had passed.
+    """
+    standing = standings(lake)
+    stands = {file: standing(file) for files in plan.to_check.values() for file in files}
     known = {table: files - plan.unbuilt[table] for table, files in plan.current.items()}
-    name = gate.ask(lake.root, ladder, plan.to_check, known, batches, now)
-    meanwhile()
-    batch = gate.answer(name, plan.to_check, now)
-    if batch.state == "held":
-        found = {
-            table: versions_of(lake.root / table, [file.removeprefix(f"{table}/") for file in files], version)
-            for table, files in batch.files.items()
-            for version in [plan.versions[table]]
+    passed: Counter[str] = Counter()
+    for kind in JUDGED_APART:
+        to_check = {
+            table: frozenset(file for file in files if stands[file] == kind) for table, files in plan.to_check.items()
         }
-        batch = replace(batch, versions={table: ends for table, ends in found.items() if ends is not None})
-    batches.record(batch)
-    return batch
+        if not any(to_check.values()):
+            continue
+        name = gate.ask(lake.root, ladder, to_check, known, batches, now)
+        meanwhile()
+        batch = gate.answer(name, to_check, now)
+        if batch.state == "held":
+            found = {
+                table: versions_of(lake.root / table, [file.removeprefix(f"{table}/") for file in files], version)
+                for table, files in batch.files.items()
+                for version in [plan.versions[table]]
+            }
+            batch = replace(batch, versions={table: ends for table, ends in found.items() if ends is not None})
+        else:
+            known = _union(known, to_check)
+            passed.update(batch.rows)
+        batches.record(batch)
+    return dict(passed)
 
 
 def _begin(building: Path, marts: Path, lake: Lake, ladder: Ladder, full: bool, known: Files, new: Files) -> None:

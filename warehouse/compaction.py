@@ -15,9 +15,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
+from ladder.clock import Clock
 from ladder.errors import YesladderError
 from ladder.tables import LANDED, TABLES
-from warehouse.lake import Lake, LoggedFile
+from warehouse.lake import Lake, LoggedFile, Part
+from warehouse.standing import Standing, noted
 
 TARGET_BYTES = 128 << 20
 """Large enough that listing files costs nothing, small enough to skip."""
@@ -31,6 +33,8 @@ _ORDER = {
     "rejects": ("rejected_at", "source", "partition", "record_offset"),
     "checkpoints": ("source", "partition", "first_offset"),
 }
+
+_BUILT = "built"
 
 _SLICE = 16 * 1024
 """Rows per chunk: text beyond two gigabytes in one chunk is more than Arrow's ``string`` holds."""
@@ -56,26 +60,26 @@ class Compacted:
 
 def groups(
     files: Iterable[LoggedFile],
-    standing: Callable[[str], str | None],
+    shelf: Callable[[str], str | None],
     *,
     target_bytes: int = TARGET_BYTES,
     target_rows: int = TARGET_ROWS,
 ) -> list[list[LoggedFile]]:
     """Which files of a table are to become one file each.
 
-    ``standing``: files of different standing (by path) stay apart, those of None are left alone.  A file is small below
-    half of both targets; only small ones are touched, so of a day's files of one standing with B bytes and R rows at
+    ``shelf``: files (by path) of different shelves stay apart, those of None are left alone.  A file is small below
+    half of both targets; only small ones are touched, so of a day's files of one shelf with B bytes and R rows at
     most ``1 + 2 * B / target_bytes + 2 * R / target_rows`` are left, and what has been put together often enough rests.
     """
     shelves: dict[tuple[str, str], list[LoggedFile]] = {}
     for file in files:
-        kind = standing(file.path)
+        kind = shelf(file.path)
         if kind is not None and file.size < target_bytes / 2 and file.rows < target_rows / 2:
             shelves.setdefault((file.path.partition("/")[0], kind), []).append(file)
     found: list[list[LoggedFile]] = []
-    for _, shelf in sorted(shelves.items()):
+    for _, found_there in sorted(shelves.items()):
         group: list[LoggedFile] = []
-        for file in sorted(shelf, key=lambda file: (file.earliest, file.latest, file.path)):
+        for file in sorted(found_there, key=lambda file: (file.earliest, file.latest, file.path)):
             bytes_then, rows_then = sum(f.size for f in group) + file.size, sum(f.rows for f in group) + file.rows
             if bytes_then > target_bytes or rows_then > target_rows:
                 found.append(group)
@@ -85,9 +89,18 @@ def groups(
     return [group for group in found if len(group) > 1]
 
 
-def compact(lake: Lake, table: str, group: Sequence[LoggedFile], *, now: datetime) -> Compacted:
+def compact(
+    lake: Lake,
+    table: str,
+    group: Sequence[LoggedFile],
+    *,
+    standing: Standing = "",
+    now: datetime,
+    clock: Clock | None = None,
+) -> Compacted:
     """Make one file of these, in one commit that workers and builds know for a mere rearrangement.
 
+    ``standing``: of the file that is made.  ``clock``: as ``Lake.replace`` takes it.
     Needs the upkeep lock.  Raises ``YesladderError`` where the rows read are not as many as the log says.
     """
     folder = lake.root / table
@@ -99,7 +112,8 @@ def compact(lake: Lake, table: str, group: Sequence[LoggedFile], *, now: datetim
             f"table {table}: {len(group)} files hold {len(frame):,} rows and the log says {expected:,}; they are left"
             " as they are (`yesladder maintain --check` names the file)"
         )
-    made = lake.replace(table, paths, [(group[0].landed, arrow_rows(frame, table))], rearranges=True, now=now)
+    part = Part(group[0].landed, arrow_rows(frame, table), standing)
+    made = lake.replace(table, paths, [part], rearranges=True, now=now, clock=clock)
     return Compacted(
         len(group), len(made), sum(file.size for file in group), sum(Path(path).stat().st_size for path in made)
     )
@@ -115,22 +129,26 @@ def arrow_rows(frame: pl.DataFrame, table: str) -> pa.Table:
     return pa.concat_tables(parts) if parts else schema.empty_table()
 
 
-def standing_of(
-    table: str, in_marts: Collection[str], judged: Collection[str], has_marts: bool
-) -> Callable[[str], str | None]:
-    """How a table's files stand with the marts.  Paths in ``in_marts`` and ``judged`` begin with the table's name.
+def shelf_of(table: str, in_marts: Collection[str], standing: Callable[[str], Standing]) -> Callable[[str], str | None]:
+    """Which of a table's files may be put together; ``in_marts`` and ``standing`` know them with the table's name.
 
-    Files in the marts and files that no build has seen stay apart, or rows that were built would be taken for new.
-    ``judged``: of batches that the quality gate holds back, or that someone let in all the same.  They are known by
-    their files' names and left alone, or good rows would be held with them.
+    Files in the marts and files that no build has seen stay apart, or rows that were built would be taken for new; of
+    the latter each standing does.  Files that the quality gate holds back, or that someone let in all the same, are
+    left alone, or good rows would be held with them.
     """
 
-    def standing(path: str) -> str | None:
+    def shelf(path: str) -> str | None:
         name = f"{table}/{path}"
-        if name in judged:
+        stands = standing(name)
+        if stands in ("held", "accepted"):
             return None
-        if name in in_marts:
-            return "built"
-        return "unbuilt" if has_marts else "landed"
+        return _BUILT if name in in_marts else stands
 
-    return standing
+    return shelf
+
+
+def standing_on(shelf: str) -> Standing:
+    """How a file stands that is made of all that is on a shelf."""
+    if shelf == _BUILT:
+        return "passed"
+    return noted(f"{shelf}-")

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ladder.clock import Clock, going_on_from
 from ladder.tables import TABLES
-from warehouse.batches import Batches
-from warehouse.built import MARTS, read_built
-from warehouse.compaction import TARGET_BYTES, TARGET_ROWS, Compacted, compact, groups, standing_of
+from warehouse.compaction import TARGET_BYTES, TARGET_ROWS, Compacted, compact, groups, shelf_of, standing_on
 from warehouse.lake import Lake
 from warehouse.locks import build_lock, upkeep_lock
 from warehouse.retention import first_day_kept, retire
+from warehouse.standing import files_in_marts as files_in_marts, standings
 from warehouse.vacuum import Vacuumed, vacuum
 
 Progress = Callable[[str, int, int], None]
@@ -70,21 +70,26 @@ def maintain(
     retain: timedelta | None = None,
     progress: Progress = lambda what, done, total: None,
     now: datetime,
+    clock: Clock | None = None,
     target_bytes: int = TARGET_BYTES,
     target_rows: int = TARGET_ROWS,
 ) -> Maintained:
     """One pass of upkeep over a lake and the marts beside it.
 
     ``keep``: how long files stay after they were replaced.  ``retain``: rows from before the day that lies this long
-    ago go (None: all are kept).  ``target_bytes`` and ``target_rows``: of a compacted file.
+    ago go (None: all are kept).  ``clock``: tells when files were replaced and for how long that is, since a pass may
+    take hours (None: it goes on from ``now``).  ``target_bytes`` and ``target_rows``: of a compacted file.
     Raises ``Locked`` where another upkeep is at it, or a build for ten minutes.
     """
     warehouse = lake.root.parent
+    clock = clock or going_on_from(now)
     with upkeep_lock(warehouse, now):
-        retired = {} if retain is None else retire(lake, before=first_day_kept(retain, now), now=now)
-        compacted = compact_all(lake, progress=progress, now=now, target_bytes=target_bytes, target_rows=target_rows)
+        retired = {} if retain is None else retire(lake, before=first_day_kept(retain, now), now=now, clock=clock)
+        compacted = compact_all(
+            lake, progress=progress, now=now, clock=clock, target_bytes=target_bytes, target_rows=target_rows
+        )
         with build_lock(warehouse, now, patience_s=_BUILD_PATIENCE_S):
-            vacuumed = vacuum(lake, files_in_marts(lake), keep=keep, now=now)
+            vacuumed = vacuum(lake, files_in_marts(lake), keep=keep, now=clock())
         for table in TABLES:
             lake.sum_up(table)
         done = Maintained(compacted, vacuumed, {table: len(lake.files(table)) for table in TABLES}, retired)
@@ -105,35 +110,34 @@ def compact_all(
     *,
     progress: Progress = lambda what, done, total: None,
     now: datetime,
+    clock: Clock | None = None,
     target_bytes: int = TARGET_BYTES,
     target_rows: int = TARGET_ROWS,
 ) -> dict[str, Compacted]:
-    """Compact every table, as ``compaction.groups`` says.  Needs the upkeep lock."""
-    has_marts = read_built(lake.root.parent / MARTS) is not None
-    in_marts = files_in_marts(lake)
-    batches = Batches(lake.root.parent / "quality")
-    judged = batches.files("held") | batches.files("accepted")
+    """Compact every table, as ``compaction.groups`` says.  Needs the upkeep lock.
+
+    Builds go on meanwhile.  A group of which one has put a part on another shelf is left for the next pass; a build
+    that begins later finds the group whole.  Raises ``Locked`` where one is at it for ten minutes.
+    """
+    warehouse = lake.root.parent
     done: dict[str, Compacted] = {}
     for table in TABLES:
-        standing = standing_of(table, in_marts, judged, has_marts)
-        planned = groups(lake.logged(table), standing, target_bytes=target_bytes, target_rows=target_rows)
+        shelf = shelf_of(table, files_in_marts(lake), standings(lake))
+        planned = groups(lake.logged(table), shelf, target_bytes=target_bytes, target_rows=target_rows)
         total, reached = sum(len(group) for group in planned), 0
         done[table] = Compacted()
         for group in planned:
             progress(table, reached, total)
-            done[table] += compact(lake, table, group, now=now)
+            with build_lock(warehouse, now, patience_s=_BUILD_PATIENCE_S):
+                # A build that may have looked at a part of the group has ended.
+                shelf = shelf_of(table, files_in_marts(lake), standings(lake))
+            shelves = {shelf(file.path) for file in group}
+            if len(shelves) == 1 and (only := shelves.pop()) is not None:
+                done[table] += compact(lake, table, group, standing=standing_on(only), now=now, clock=clock)
             reached += len(group)
         if planned:
             progress(table, total, total)
     return done
-
-
-def files_in_marts(lake: Lake) -> frozenset[str]:
-    """The files that the marts' views name, relative to the lake's folder; none where they are another lake's."""
-    built = read_built(lake.root.parent / MARTS)
-    if built is None or built.root != str(lake.root):
-        return frozenset()
-    return frozenset().union(*built.files.values())
 
 
 def _write_down(warehouse: Path, done: Maintained, now: datetime) -> None:

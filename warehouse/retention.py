@@ -14,9 +14,11 @@ from pathlib import Path
 import polars as pl
 import pyarrow as pa
 
-from ladder.tables import TIME_COLUMN
+from ladder.clock import Clock
+from ladder.tables import TIME_COLUMN, Position
 from warehouse.compaction import arrow_rows
-from warehouse.lake import Lake, LoggedFile
+from warehouse.lake import Lake, LoggedFile, Part
+from warehouse.standing import Standing, standings
 
 _COMMIT_ROWS = 1_000_000
 _COMMIT_FILES = 500
@@ -27,12 +29,15 @@ def first_day_kept(retain: timedelta, now: datetime) -> datetime:
     return (now.astimezone(UTC) - retain).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def retire(lake: Lake, *, before: datetime, now: datetime) -> dict[str, int]:
+def retire(lake: Lake, *, before: datetime, now: datetime, clock: Clock | None = None) -> dict[str, int]:
     """Take the rows from before a time out of the lake; returns how many went, by table.
 
-    Needs the upkeep lock.  Marts are built from scratch after it.  Events go before their sessions: an event without
-    its session would be taken for an open one.
+    ``clock``: as ``Lake.replace`` takes it.  Needs the upkeep lock.  Marts are built from scratch after it.  Events go
+    before their sessions: an event without its session would be taken for an open one.
     """
+    places = lake.scan("events").select("source", "partition").unique().collect().rows()
+    # Asked before the sessions are read: these then hold all that was settled, and what lands meanwhile is left alone.
+    positions = lake.positions(places)
     staying = (
         lake.scan("sessions")
         .filter((pl.col("started_at") < before) & (pl.col("ended_at") >= before))
@@ -50,15 +55,16 @@ def retire(lake: Lake, *, before: datetime, now: datetime) -> dict[str, int]:
     )
 
     def events_that_stay(frame: pl.DataFrame) -> pl.DataFrame:
-        settled = pl.lit(False)
+        done = pl.lit(False)
         for source, partition in frame.select("source", "partition").unique().iter_rows():
-            until = lake.settled_until(source, partition)
+            position = positions.get((source, partition), Position(0))
             own = (pl.col("source") == source) & (pl.col("partition") == partition)
-            if source.startswith("file:"):  # a file's sessions are all cut with its one commit
-                settled = settled | own
-            elif until is not None:
-                settled = settled | (own & (pl.col("occurred_at") < until))
-        goes = (pl.col("occurred_at") < before) & (pl.col("late") | settled)
+            if source.startswith("file:"):  # its sessions are all cut with the commit that moves its offset
+                settled = pl.lit(True)
+            else:
+                settled = pl.col("late") | (pl.col("occurred_at") < pl.lit(position.settled_until))
+            done = done | (own & (pl.col("record_offset") < position.next_offset) & settled.fill_null(False))
+        goes = (pl.col("occurred_at") < before) & done
         keys = ["source", "partition", "event_id", "occurred_at"]
         going = frame.with_row_index().filter(goes).join(staying, on=keys, how="anti")["index"]
         return frame.with_row_index().filter(~pl.col("index").is_in(going.implode())).drop("index")
@@ -66,17 +72,13 @@ def retire(lake: Lake, *, before: datetime, now: datetime) -> dict[str, int]:
     def by(column: str) -> Callable[[pl.DataFrame], pl.DataFrame]:
         return lambda frame: frame.filter(pl.col(column) >= before)
 
-    gone = {"events": _keep_only(lake, "events", events_that_stay, before, now)}
-    gone["sessions"] = _keep_only(lake, "sessions", by("ended_at"), before, now)
-    for table in ("rejects", "checkpoints"):
-        gone[table] = _keep_only(lake, table, by(TIME_COLUMN[table]), before, now)
+    keep_only = {"events": events_that_stay, "sessions": by("ended_at")}
+    keep_only |= {table: by(TIME_COLUMN[table]) for table in ("rejects", "checkpoints")}
+    gone: dict[str, int] = {}
+    for table, rows_that_stay in keep_only.items():
+        old = [file for file in lake.logged(table) if file.earliest < before]
+        gone[table] = rewrite(lake, table, old, rows_that_stay, now=now, clock=clock)
     return gone
-
-
-def _keep_only(
-    lake: Lake, table: str, staying: Callable[[pl.DataFrame], pl.DataFrame], before: datetime, now: datetime
-) -> int:
-    return rewrite(lake, table, [f for f in lake.logged(table) if f.earliest < before], staying, now=now)
 
 
 def rewrite(
@@ -86,19 +88,22 @@ def rewrite(
     change: Callable[[pl.DataFrame], pl.DataFrame],
     *,
     now: datetime,
+    clock: Clock | None = None,
 ) -> int:
     """Put what ``change`` makes of each file's rows in its place; returns how many rows went.
 
-    A file that comes out equal is left alone.  Not one commit for all: a commit for as many as memory should hold.
+    A file that comes out equal is left alone; rows that stand differently with the quality gate do not come into one.
+    Not one commit for all: a commit for as many as memory should hold.  ``clock``: as ``Lake.replace`` takes it.
     """
+    standing = standings(lake)
     gone: list[str] = []
-    parts: dict[date, list[pa.Table]] = {}
+    parts: dict[tuple[date, Standing], list[pa.Table]] = {}
     went = 0
 
     def commit() -> None:
         if gone:
-            one_per_day = [(landed, pa.concat_tables(tables)) for landed, tables in parts.items()]
-            lake.replace(table, gone, one_per_day, rearranges=False, now=now)
+            files = [Part(landed, pa.concat_tables(rows), stands) for (landed, stands), rows in parts.items()]
+            lake.replace(table, gone, files, rearranges=False, now=now, clock=clock)
         gone.clear()
         parts.clear()
 
@@ -110,7 +115,7 @@ def rewrite(
             continue
         went += len(frame) - len(changed)
         gone.append(path)
-        parts.setdefault(file.landed, []).append(arrow_rows(changed, table))
+        parts.setdefault((file.landed, standing(f"{table}/{file.path}")), []).append(arrow_rows(changed, table))
         if len(gone) >= _COMMIT_FILES or sum(t.num_rows for ts in parts.values() for t in ts) >= _COMMIT_ROWS:
             commit()
     commit()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from hypothesis import given, strategies as st
 
 from ladder.errors import YesladderError
 from tests.suites.seeded_lake import NOW, event_rows, land, seeded_events
-from warehouse.compaction import compact, groups, standing_of
+from warehouse.compaction import compact, groups, shelf_of, standing_on
 from warehouse.lake import Lake, LoggedFile
 from warehouse.landed import read_commits
+from warehouse.standing import noted
 
 DAY = "landed_date=2026-03-01"
 
@@ -46,10 +48,20 @@ def test_files_of_half_the_target_and_single_ones_are_left_alone() -> None:
 
 
 def test_days_and_standings_stay_apart() -> None:
-    files = [file("a", 1), file("b", 1, day="landed_date=2026-03-02"), file("c", 1), file("held", 1), file("new", 1)]
-    standing = standing_of("events", {f"events/{DAY}/a", f"events/{DAY}/c"}, {f"events/{DAY}/held"}, has_marts=True)
-    assert names(groups(files, standing)) == [["a", "c"]]
-    assert names(groups([*files, file("newer", 1)], standing)) == [["a", "c"], ["new", "newer"]]
+    built = [file("a", 1), file("b", 1, day="landed_date=2026-03-02"), file("passed-c", 1)]
+    fresh = [file("n", 1), file("passed-n", 1), file("mended-n", 1), file("held-n", 1), file("accepted-n", 1)]
+    more = [replace(one, path=f"{one.path}2") for one in fresh]
+    shelf = shelf_of("events", {f"events/{one.path}" for one in built}, noted)
+    assert names(groups([*built, *fresh], shelf)) == [["a", "passed-c"]]
+    found = groups([*built, *fresh, *more], shelf)
+    assert sorted(names(found)) == [
+        ["a", "passed-c"],
+        ["mended-n", "mended-n2"],
+        ["n", "n2"],
+        ["passed-n", "passed-n2"],
+    ]
+    made_of = {group[0].path.rpartition("/")[2]: standing_on(str(shelf(group[0].path))) for group in found}
+    assert made_of == {"a": "passed", "mended-n": "mended", "n": "", "passed-n": "passed"}
 
 
 @given(st.lists(st.tuples(st.integers(1, 120), st.integers(1, 120)), max_size=40))

@@ -20,7 +20,7 @@ from ladder.events import Event
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES, TIME_COLUMN, Position
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
-from warehouse.lake import Claim, Fenced, Lake
+from warehouse.lake import Claim, Fenced, Lake, Part
 from warehouse.landed import read_commits
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -442,7 +442,7 @@ def test_files_are_replaced_in_one_commit_while_a_worker_goes_on(lake: Lake) -> 
         claim.commit(rows(events=events((f"e{n}", n, n))), {0: at(n + 1)}, NOON)
     old = lake.files("events")
     kept = lake.scan("events").collect().to_arrow()
-    days = [(date(2026, 3, 1), kept.slice(0, 2)), (date(2026, 2, 1), kept.slice(2))]
+    days = [Part(date(2026, 3, 1), kept.slice(0, 2)), Part(date(2026, 2, 1), kept.slice(2))]
     lake.replace("events", old, days, rearranges=True, now=NOON)
     claim.commit(rows(events=events(("e3", 3, 3))), {0: at(4)}, NOON)
     assert ids(lake) == ["e0", "e1", "e2", "e3"]
@@ -458,7 +458,7 @@ def test_the_log_says_whether_a_replacement_changed_rows(lake: Lake, rearranges:
     lake.append("events", events(("a", 0, 0)), now=NOON)
     kept = lake.scan("events").collect().to_arrow()
     before = lake.versions()["events"]
-    lake.replace("events", lake.files("events"), [(NOON.date(), kept)], rearranges=rearranges, now=NOON)
+    lake.replace("events", lake.files("events"), [Part(NOON.date(), kept)], rearranges=rearranges, now=NOON)
     commits = read_commits(lake.root / "events", before, before + 1)
     assert commits is not None
     assert (len(commits[0].added), len(commits[0].removed), commits[0].rearranges) == (1, 1, rearranges)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,6 +95,51 @@ def test_a_files_sessions_are_all_cut_so_none_of_its_events_is_open(lake: Lake) 
     land(lake, [[event("gone", -300, "ann")], [event("stays", 5, "ann")]], [], [], source="file:abc")
     assert retire(lake, before=MIDNIGHT, now=NOW)["events"] == 1
     assert ids(lake) == ["stays"]
+
+
+def test_a_backfill_that_died_before_its_sessions_landed_keeps_its_events(lake: Lake) -> None:
+    events = [event("old", -300, "ann"), event("old too", -290, "ann")]
+    lake.append("events", event_rows(events, source="file:abc"), now=NOW)
+    assert retire(lake, before=MIDNIGHT, now=NOW)["events"] == 0
+    land(lake, [events], [], [], source="file:def")
+    assert retire(lake, before=MIDNIGHT, now=NOW)["events"] == 2
+    assert lake.scan("events").select("source").unique().collect()["source"].to_list() == ["file:abc"]
+
+
+class LandsMeanwhile(Lake):
+    """A worker replays history: once the sessions have been read, it commits another one, which reaches over."""
+
+    def __init__(self, root: Path, meanwhile: Callable[[], None]) -> None:
+        super().__init__(root)
+        self.meanwhile = [meanwhile]
+
+    def scan(self, name: str) -> pl.LazyFrame:
+        found = super().scan(name)
+        if name != "sessions" or not self.meanwhile:
+            return found
+        rows = found.collect()
+        self.meanwhile.pop()()
+        return rows.lazy()
+
+
+def test_a_session_that_lands_while_the_events_are_looked_at_keeps_its_events(lake: Lake) -> None:
+    land(lake, [[event("gone", -3000, "ann")]], [], [event("open", -2990, "cid")])
+    over = [event("before", -10, "bob"), event("after", 10, "bob")]
+    settled = MIDNIGHT + timedelta(days=1)
+
+    def commit() -> None:
+        rows = {
+            "events": event_rows(over, first=10),
+            "sessions": sessionise_history(frame_of(over, 0, range(10, 12)), LADDER, SOURCE),
+            "rejects": without_landed(REJECTS).empty_table(),
+            "checkpoints": without_landed(CHECKPOINTS).empty_table(),
+        }
+        lake.claim(SOURCE, [0]).commit(rows, {0: Position(12, settled, settled)}, NOW)
+
+    busy = LandsMeanwhile(lake.root, commit)
+    assert retire(busy, before=MIDNIGHT, now=NOW)["events"] == 1
+    assert busy.meanwhile == []
+    assert ids(lake) == ["after", "before", "open"]
 
 
 def test_files_without_old_rows_are_not_written_anew(lake: Lake) -> None:

@@ -3,16 +3,15 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from ladder.errors import YesladderError
 from tests.suites.seeded_lake import event_rows, land, seeded_events
 from warehouse.compaction import compact
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Part
 from warehouse.vacuum import Vacuumed, vacuum
 
 NOW = datetime(2036, 3, 1, tzinfo=UTC)
@@ -79,8 +78,8 @@ def test_a_file_written_and_not_committed_yet_is_never_deleted(lake: Lake) -> No
     leftover.parent.mkdir()
     leftover.write_bytes(b"")
 
-    def parts() -> Iterator[tuple[date, pa.Table]]:
-        yield NOW.date(), event_rows(seeded_events(4, 2))
+    def parts() -> Iterator[Part]:
+        yield Part(NOW.date(), event_rows(seeded_events(4, 2)))
         written.set()
         go_on.wait(30)
 
