@@ -31,10 +31,10 @@ class Repair:
     """What is to go and to come, and what must stay as it is.
 
     ``gone``: sessions (``SESSION_KEY``); ``come``: the ones in their place; ``surplus``: rows of the events given that
-    are copies of others.  ``late``: late events that were in no session and are now.  ``waiting``: late events and
-    copies in runs that are not settled.  ``cut_otherwise``: those in runs where another ladder's sessions stand.
-    ``incomplete``: those in runs whose sessions hold events that are not there any more, so that they cannot be cut
-    again.
+    are copies of others.  ``late``: events that were in no session and are now: late ones, and such as an erasure had
+    left without one.  ``waiting``: late events and copies in runs that are not settled.  ``cut_otherwise``: those in
+    runs where another ladder's sessions stand.  ``incomplete``: those in runs whose sessions hold events that are not
+    there any more, so that they cannot be cut again.
     """
 
     gone: pl.DataFrame
@@ -65,7 +65,7 @@ def repair(
     held = entries(sessions.lazy(), "run").collect()
     events = _flag(events, "is_held", held)
     events = _flag(events, "is_safe", events.filter(~pl.col("late"), ~pl.col("is_surplus")))
-    wrong = events.filter(pl.col("is_surplus") | (pl.col("late") & ~pl.col("is_held")))
+    wrong = events.filter(pl.col("is_surplus") | ~pl.col("is_held"))
 
     until = pl.DataFrame(
         {"partition": list(settled_until), "until": list(settled_until.values())},
@@ -77,7 +77,10 @@ def repair(
         is_cut_otherwise=pl.col("run").is_in(sessions.filter(pl.col("ladder") != ladder.name)["run"].implode()),
         is_torn=pl.col("run").is_in(held.join(events, on=ENTRY, how="anti")["run"].implode()),
     )
-    wrong = wrong.join(runs, on="run", maintain_order="left")
+    # Not late, settled and in no session: only an erasure leaves that.  Not settled it is merely open.
+    wrong = wrong.join(runs, on="run", maintain_order="left").filter(
+        pl.col("is_surplus") | pl.col("late") | pl.col("is_settled")
+    )
     waiting, settled = _split(wrong, ~pl.col("is_settled"))
     cut_otherwise, ours = _split(settled, pl.col("is_cut_otherwise"))
     torn, mending = _split(ours, pl.col("is_torn"))

@@ -1,46 +1,54 @@
 """``yesladder erase``: a person leaves the warehouse, and nothing of theirs from before comes back.
 
-In this order, so that it may be cut short at any instant and done again: the person is written down as erased, and from
-then on no writer lands their rows; the lake's files are rewritten; the gate's pages and the reports lose the ids; the
-marts are built anew; the files that were replaced are deleted at once.  The receipt keeps salted hashes.  Until it is
-done it keeps the ids, too, or what is left could not be found again.
+In this order, so that it may be cut short at any instant and gone on with: while no writer commits, everything that the
+ids lead to is looked up and written down as erased, and from then on no writer lands their rows; the lake's files are
+rewritten; the gate's pages of the files that were replaced go; the marts are built anew; the files that were replaced
+are deleted at once.  The receipt keeps salted hashes.  Until it is done it keeps the ids, too, or what is left could
+not be found again.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
 import secrets
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
-from html import escape
-from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import polars as pl
 
 from ladder.errors import UsageError
 from ladder.tables import TABLES
 from ladder.tiers import Ladder
+from warehouse.anonymous import anonymised
+from warehouse.batches import Batches, State
 from warehouse.build import build
 from warehouse.built import MARTS
-from warehouse.erased import ERASURES, Mode, anonymised, hashed, salt_of
+from warehouse.data_docs import write_batch_index
+from warehouse.erased import ERASURES, Erased, Mode, people_of, receipts, salt_of, unfinished, write_receipt
 from warehouse.lake import Lake
 from warehouse.locks import build_lock, upkeep_lock
 from warehouse.maintain import files_in_marts
+from warehouse.mentions import SOUGHT_FROM, blotted, ids_in_letter
 from warehouse.quality import Gate
 from warehouse.retention import rewrite
 from warehouse.vacuum import vacuum
 
+CROWD = 20
+"""More visitors than one person has: ids that link so many are shared, and someone must say that it is meant."""
+
+_NOBODY = frozenset({
+    "", "0", "-1", "undefined", "null", "none", "nil", "nan", "n/a", "na", "unknown", "anonymous", "anon", "guest",
+    "user", "visitor", "customer", "test", "true", "false", "[object object]", "00000000-0000-0000-0000-000000000000",
+})  # fmt: skip
+"""What senders write where they do not know who it is; it links nobody."""
+
 _PATIENCE_S = 600.0
 _WRITERS_PATIENCE_S = 60.0
-_GONE = "erased"
 
-_SOUGHT_FROM = 6
-"""Characters: a shorter id would be found in text that has nothing to do with it."""
+_TAKEN = (
+    "<!DOCTYPE html><meta charset=utf-8><title>Taken away</title><p>What stood here went with rows that were erased.\n"
+)
 
 
 @dataclass(frozen=True)
@@ -57,13 +65,14 @@ class Found:
 
     def summary(self) -> str:
         counts = ", ".join(f"{rows:,} {table}" for table, rows in self.rows.items())
-        return "\n".join(
-            [
-                f"visitor ids: {', '.join(self.visitors) or 'none'}",
-                f"user ids: {', '.join(self.users) or 'none'}",
-                counts,
-            ]
-        )
+        lines = [
+            f"visitor ids: {', '.join(self.visitors) or 'none'}",
+            f"user ids: {', '.join(self.users) or 'none'}",
+            counts,
+        ]
+        if len(self.visitors) > CROWD:
+            lines.append(f"so many share an id; to go on with all of them: --linked {len(self.visitors)}")
+        return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -73,8 +82,9 @@ class Found:
 class Receipt:
     """What was done, without saying about whom: ``people`` are salted hashes of the ids.
 
-    ``rows``: by table, erased or made anonymous.  ``files_deleted``: from the lake.  ``texts``: pages and reports from
-    which an id was taken.
+    ``erased_at``: rows of theirs from before it are refused.  ``rows``: by table, erased or made anonymous, over all
+    tries where one was cut short.  ``files_deleted``: from the lake, by the last one.  ``pages``: of the quality gate,
+    emptied.
     """
 
     name: str
@@ -83,7 +93,7 @@ class Receipt:
     people: tuple[str, ...]
     rows: Mapping[str, int]
     files_deleted: int
-    texts: int
+    pages: int
     marts_rebuilt: bool
 
     def summary(self) -> str:
@@ -98,168 +108,260 @@ class Receipt:
 def find(lake: Lake, names: Collection[str]) -> Found:
     """Everybody these ids lead to: users seen with the visitors, the visitors seen with those users, and so on.
 
-    Raises ``UsageError`` for an id that the lake does not know.
+    Raises ``UsageError`` for an id that neither an event, a session nor a dead letter of the lake has, and for one that
+    senders write for nobody in particular.
     """
-    links = (
-        pl.concat([lake.scan(table).select("visitor_id", "user_id") for table in ("events", "sessions")])
-        .unique()
-        .collect()
-    )
-    known = set(links["visitor_id"]) | set(links["user_id"].drop_nulls())
-    if unknown := sorted(set(names) - known):
-        raise UsageError(f"{', '.join(unknown)}: no event or session of this lake has such a visitor or user id")
-    ids: set[str] = set(names)
-    while True:
-        touched = links.filter(pl.col("visitor_id").is_in(list(ids)) | pl.col("user_id").is_in(list(ids)))
-        more = ids | set(touched["visitor_id"]) | set(touched["user_id"].drop_nulls())
-        if more == ids:
-            break
-        ids = more
-    theirs = pl.col("visitor_id").is_in(list(ids)) | pl.col("user_id").is_in(list(ids))
-    rows = {t: int(lake.scan(t).filter(theirs).select(pl.len()).collect().item()) for t in ("events", "sessions")}
-    pattern = _pattern(ids)
-    letters = lake.scan("rejects").select("raw", "detail").collect()
-    rows["rejects"] = sum(_in_letter(pattern, raw, detail) for raw, detail in letters.iter_rows())
-    users = tuple(sorted(set(touched["user_id"].drop_nulls())))
-    return Found(tuple(sorted(set(touched["visitor_id"]))), users, rows)
+    _refuse_nobody(names)
+    linked = _linked(lake, names)
+    rows = _count(lake, linked.ids, None)
+    if unknown := sorted(linked.unknown - _in_letters(lake)):
+        raise UsageError(f"{', '.join(unknown)}: nothing in this lake has such a visitor or user id")
+    return Found(tuple(sorted(linked.visitors)), tuple(sorted(linked.users)), rows)
 
 
 def erase(
     lake: Lake,
     ladder: Ladder,
-    ids: Sequence[str],
+    names: Collection[str],
     *,
     mode: Mode = "erase",
+    linked: int | None = None,
     gate: Gate | None = None,
     progress: Callable[[str], None] = lambda words: None,
-    now: datetime,
+    clock: Callable[[], datetime],
 ) -> Receipt:
-    """Take a person of all these ids (``find`` gives them) out of the warehouse, at once and for good.
+    """Take the person whom these ids lead to out of the warehouse, at once and for good.
 
-    ``anonymise`` keeps the rows, under new random ids.  ``gate``: as for ``build``.
-    Raises what ``build`` raises, and ``YesladderError`` where a writer never pauses; done again, it goes on.
+    ``anonymise`` keeps the rows that have landed, under new ids.  ``linked``: how many visitors it may be where they
+    are more than ``CROWD``.  ``gate``: as for ``build``.
+    Raises ``UsageError`` where the ids lead to more, or an erasure that was cut short is to be ended first (nothing
+    has changed then), what ``build`` raises, and ``YesladderError`` where a writer never pauses: then ``resume`` it.
+    """
+    _refuse_nobody(names)
+    warehouse = lake.root.parent
+    with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
+        if unfinished(warehouse):
+            raise UsageError("an earlier erasure was cut short: `yesladder erase` without an id ends it")
+        salt_of(warehouse)
+        now = clock()
+        name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        empty: dict[str, Any] = {"mode": mode, "ids": [], "key": secrets.token_hex(32), "rows": {}, "linked": 0}
+        with lake.nobody_writing(_WRITERS_PATIENCE_S):
+            _write_down(lake, name, empty, names, linked, clock())
+        return _carry_out(lake, ladder, name, gate, progress, clock)
+
+
+def resume(
+    lake: Lake,
+    ladder: Ladder,
+    name: str,
+    *,
+    linked: int | None = None,
+    gate: Gate | None = None,
+    progress: Callable[[str], None] = lambda words: None,
+    clock: Callable[[], datetime],
+) -> Receipt:
+    """End an erasure that was cut short (one of ``unfinished``), with what the person did or was linked to since.
+
+    Arguments and errors are those of ``erase``.
     """
     warehouse = lake.root.parent
-    with upkeep_lock(warehouse, now, patience_s=_PATIENCE_S):
-        receipt = _begin(warehouse, ids, mode, now)
+    with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
+        begun = unfinished(warehouse).get(name)
+        if begun is None:
+            raise UsageError(f"{ERASURES}/{name}.json is no erasure that was cut short")
         with lake.nobody_writing(_WRITERS_PATIENCE_S):
-            pass  # whoever began to write before us has committed; all others know of the erasure
-        progress("rewriting the lake")
-        rows = _rewrite(lake, ladder, frozenset(ids), mode, now)
-        progress("taking the ids out of pages and reports")
-        texts = _clean_texts(warehouse, ids)
-        rebuilt = (warehouse / MARTS).exists()
-        if rebuilt:
-            build(lake, ladder, full=True, gate=gate, progress=progress, now=now, patience_s=_PATIENCE_S)
-            texts += _clean_texts(warehouse, ids)
-        progress("deleting files")
-        with build_lock(warehouse, now, patience_s=_PATIENCE_S):
-            gone = vacuum(lake, files_in_marts(lake), keep=timedelta(0), now=now)
-        done = Receipt(
-            receipt, mode, now, tuple(hashed(one, salt_of(warehouse)) for one in ids), rows, gone.files, texts, rebuilt
+            _write_down(lake, name, begun, begun["ids"], linked, clock())
+        return _carry_out(lake, ladder, name, gate, progress, clock)
+
+
+def _write_down(
+    lake: Lake, name: str, begun: Mapping[str, Any], names: Collection[str], linked: int | None, now: datetime
+) -> None:
+    """While nobody writes: look up all that the ids lead to, and have every later commit refuse it.
+
+    Whatever has landed of theirs is from before the erasure, also where a clock of theirs ran ahead.
+    """
+    found = _linked(lake, names)
+    allowed = max(CROWD, begun["linked"], linked or 0)
+    if len(found.visitors) > allowed:
+        raise UsageError(
+            f"these ids lead to {len(found.visitors):,} visitors and {len(found.users):,} users, more than one person"
+            f" is: look with --dry-run, and repeat the number to erase all of them (--linked {len(found.visitors)})"
         )
-        _write(warehouse, receipt, done.to_dict())
-        return done
+    before = None if not begun["ids"] else (frozenset(begun["ids"]), datetime.fromisoformat(begun["erased_at"]))
+    until = now if found.latest is None else max(now, found.latest + timedelta(microseconds=1))
+    if before is not None:
+        until = max(until, before[1])
+    more = _count(lake, found.ids, before)
+    warehouse = lake.root.parent
+    receipt = {
+        "mode": begun["mode"],
+        "erased_at": until.isoformat(),
+        "people": people_of(found.ids, salt_of(warehouse)),
+        "rows": {table: begun["rows"].get(table, 0) + count for table, count in more.items()},
+        "ids": sorted(found.ids),
+        "key": begun["key"],
+        "linked": max(len(found.visitors), begun["linked"]),
+    }
+    write_receipt(warehouse, name, receipt)
 
 
-def unfinished(warehouse: Path) -> list[tuple[tuple[str, ...], Mode]]:
-    """Erasures that were cut short: whom and how."""
-    found = []
-    for path in sorted((warehouse / ERASURES).glob("*.json")):
-        receipt = json.loads(path.read_text(encoding="utf-8"))
-        if "ids" in receipt:
-            found.append((tuple(receipt["ids"]), receipt["mode"]))
-    return found
+def _carry_out(
+    lake: Lake,
+    ladder: Ladder,
+    name: str,
+    gate: Gate | None,
+    progress: Callable[[str], None],
+    clock: Callable[[], datetime],
+) -> Receipt:
+    """What is written down; any part of it that is done already finds nothing to do."""
+    warehouse = lake.root.parent
+    begun = receipts(warehouse)[name]
+    progress("rewriting the lake")
+    _rewrite(lake, ladder, begun, clock)
+    progress("emptying pages of the quality gate")
+    with build_lock(warehouse, clock(), patience_s=_PATIENCE_S):  # a build that read the old files has ended
+        pages = _empty_pages(lake)
+    rebuilt = (warehouse / MARTS).exists()
+    if rebuilt:
+        build(lake, ladder, full=True, gate=gate, progress=progress, now=clock(), patience_s=_PATIENCE_S)
+    progress("deleting files")
+    with build_lock(warehouse, clock(), patience_s=_PATIENCE_S):
+        gone = vacuum(lake, files_in_marts(lake), keep=timedelta(0), now=clock())
+    at = datetime.fromisoformat(begun["erased_at"])
+    people = tuple(begun["people"])
+    done = Receipt(name, begun["mode"], at, people, begun["rows"], gone.files, pages, rebuilt)
+    write_receipt(warehouse, name, done.to_dict())
+    return done
 
 
-def _begin(warehouse: Path, ids: Sequence[str], mode: Mode, now: datetime) -> str:
-    """Write the person down as erased; returns the receipt's name, that of the earlier try if there was one."""
-    salt = salt_of(warehouse)
-    for path in sorted((warehouse / ERASURES).glob("*.json")):
-        if json.loads(path.read_text(encoding="utf-8")).get("ids") == list(ids):
-            name = path.stem
+@dataclass(frozen=True)
+class _Linked:
+    """``unknown``: those of the names that no event or session has.  ``latest``: the last moment of any of theirs."""
+
+    ids: frozenset[str]
+    visitors: frozenset[str]
+    users: frozenset[str]
+    unknown: frozenset[str]
+    latest: datetime | None
+
+
+def _linked(lake: Lake, names: Collection[str]) -> _Linked:
+    links = pl.concat(
+        lake.scan(table).group_by("visitor_id", "user_id").agg(latest=pl.max(column)).collect()
+        for table, column in (("events", "occurred_at"), ("sessions", "ended_at"))
+    )
+    ids = set(names)
+    while True:
+        touched = links.filter(_theirs(ids))
+        more = ids | _people(touched["visitor_id"]) | _people(touched["user_id"])
+        if more == ids:
             break
-    else:
-        name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-    people = [hashed(one, salt) for one in ids]
-    _write(warehouse, name, {"mode": mode, "erased_at": now.isoformat(), "people": people, "ids": list(ids)})
-    return name
+        ids = more
+    visitors, users = _people(touched["visitor_id"]), _people(touched["user_id"])
+    latest = touched["latest"].max()
+    return _Linked(
+        frozenset(ids),
+        frozenset(visitors),
+        frozenset(users),
+        frozenset(ids - visitors - users),
+        latest if isinstance(latest, datetime) else None,
+    )
 
 
-def _write(warehouse: Path, name: str, receipt: Mapping[str, Any]) -> None:
-    draft = warehouse / ERASURES / f"{name}.new"
-    draft.write_text(json.dumps(receipt, indent=2) + "\n", encoding="utf-8")
-    draft.chmod(0o600)
-    draft.replace(warehouse / ERASURES / f"{name}.json")
-    # The file system's clock ticks coarsely, and writers tell by this time that they must read the folder again.
-    os.utime(warehouse / ERASURES, ns=(time.time_ns(), time.time_ns()))
+def _people(ids: pl.Series) -> set[str]:
+    return {one for one in ids.drop_nulls().unique() if not _is_nobody(one)}
 
 
-def _rewrite(lake: Lake, ladder: Ladder, ids: frozenset[str], mode: Mode, now: datetime) -> dict[str, int]:
+def _is_nobody(one: str) -> bool:
+    return one.strip().casefold() in _NOBODY
+
+
+def _refuse_nobody(names: Iterable[str]) -> None:
+    for one in names:
+        if _is_nobody(one):
+            raise UsageError(f"{one!r} is written for anybody whom a sender does not know; it is nobody's id")
+
+
+def _theirs(ids: Collection[str]) -> pl.Expr:
+    listed = list(ids)
+    return pl.col("visitor_id").is_in(listed) | pl.col("user_id").is_in(listed).fill_null(False)
+
+
+def _count(lake: Lake, ids: Collection[str], before: tuple[Collection[str], datetime] | None) -> dict[str, int]:
+    """Rows of theirs, by table.  ``before``: without those that an earlier try has counted, of ids until a time."""
+    rows: dict[str, int] = {}
+    for table, time in (("events", "occurred_at"), ("sessions", "started_at")):
+        wanted = _theirs(ids)
+        if before is not None:
+            wanted = wanted & ~(_theirs(before[0]) & (pl.col(time) < before[1]))
+        rows[table] = int(lake.scan(table).filter(wanted).select(pl.len()).collect().item())
+    wanted_ids, counted = frozenset(ids), frozenset(before[0] if before is not None else ())
+    letters = (ids_in_letter(raw) for raw in lake.scan("rejects").select("raw").collect()["raw"])
+    rows["rejects"] = sum(not wanted_ids.isdisjoint(named) and counted.isdisjoint(named) for named in letters)
+    return rows
+
+
+def _in_letters(lake: Lake) -> set[str]:
+    return set().union(*(ids_in_letter(raw) for raw in lake.scan("rejects").select("raw").collect()["raw"]))
+
+
+def _rewrite(lake: Lake, ladder: Ladder, begun: Mapping[str, Any], clock: Callable[[], datetime]) -> None:
     """Events before sessions: an event without its session would be taken for an open one by a worker that starts."""
-    theirs = pl.col("visitor_id").is_in(list(ids)) | pl.col("user_id").is_in(list(ids)).fill_null(False)
-    pattern = _pattern(ids)
-    sought = re.compile("|".join(re.escape(one) for one in ids if len(one) >= _SOUGHT_FROM) or r"(?!)")
-    kept = {key for rule in ladder.rules for key in rule.where}
-    names: dict[str, str] = {}
-    counts = dict.fromkeys(("events", "sessions", "rejects"), 0)
+    ids, until = frozenset(begun["ids"]), datetime.fromisoformat(begun["erased_at"])
+    key = bytes.fromhex(begun["key"])
+    sought = frozenset(one for one in ids if len(one) >= SOUGHT_FROM)
+    kept = frozenset(key for rule in ladder.rules for key in rule.where)
+    erased = Erased.read(lake.root.parent)
 
-    def change(table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    def change(table: str, time: str, frame: pl.DataFrame) -> pl.DataFrame:
         frame = frame.with_row_index("_row")
+        theirs = _theirs(ids) & (pl.col(time) < until)
         own = frame.filter(theirs)
-        others = frame.filter(~theirs)
-        counts[table] += len(own)
-        texts = ["page_url", "referrer", *(["properties", "context"] if table == "events" else [])]
-        if sought.pattern != r"(?!)":
-            others = others.with_columns(pl.col(texts).str.replace_all(sought.pattern, _GONE))
-        if mode == "erase" or own.is_empty():
+        others = _blotted(table, frame.filter(~theirs), sought)
+        if table == "sessions" and erased is not None:  # of a visitor who is nobody, with a user who was erased
+            erased.note(lake.root.parent, set(own["visitor_id"]) - ids)
+        if begun["mode"] == "erase" or own.is_empty():
             return others.drop("_row")
-        changed = anonymised(table, own, names, kept).with_columns(
-            pl.col("page_url", "referrer").str.replace_all(sought.pattern, _GONE)
-            if sought.pattern != r"(?!)"
-            else pl.col("page_url", "referrer")
-        )
+        changed = _blotted(table, anonymised(table, own, key, kept), ids)
         return pl.concat([others, changed]).sort("_row").drop("_row")
 
     def letters(frame: pl.DataFrame) -> pl.DataFrame:
-        hit = [_in_letter(pattern, raw, detail) for raw, detail in frame.select("raw", "detail").iter_rows()]
-        counts["rejects"] += sum(hit)
-        return frame.filter(~pl.Series(hit, dtype=pl.Boolean))
+        stay = [ids.isdisjoint(ids_in_letter(raw)) for raw in frame["raw"]]
+        return frame.filter(pl.Series(stay, dtype=pl.Boolean))
 
-    for table in ("events", "sessions"):
-        rewrite(lake, table, lake.logged(table), lambda frame, table=table: change(table, frame), now=now)  # type: ignore[misc]
-    rewrite(lake, "rejects", lake.logged("rejects"), letters, now=now)
-    return counts
-
-
-def _pattern(ids: Collection[str]) -> re.Pattern[bytes]:
-    """The ids in bytes, as they stand in text, JSON or a page, not as a part of a longer word or number."""
-    forms = {form for one in ids for form in (one, json.dumps(one)[1:-1], escape(one))}
-    words = "|".join(re.escape(form) for form in sorted(forms))
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])".encode())
+    rewrite(lake, "events", lake.logged("events"), lambda frame: change("events", "occurred_at", frame), now=clock())
+    rewrite(
+        lake, "sessions", lake.logged("sessions"), lambda frame: change("sessions", "started_at", frame), now=clock()
+    )
+    rewrite(lake, "rejects", lake.logged("rejects"), letters, now=clock())
 
 
-def _in_letter(pattern: re.Pattern[bytes], raw: bytes, detail: str) -> bool:
-    return pattern.search(raw) is not None or pattern.search(detail.encode()) is not None
+def _blotted(table: str, rows: pl.DataFrame, ids: Collection[str]) -> pl.DataFrame:
+    columns = {"page_url": False, "referrer": False}
+    if table == "events":
+        columns |= {"properties": True, "context": True}
+    return rows.with_columns(blotted(rows[name], ids, is_json=is_json) for name, is_json in columns.items())
 
 
-def _clean_texts(warehouse: Path, ids: Collection[str]) -> int:
-    """Replace the ids in the gate's pages and verdicts and in the reports; how many files that were."""
-    pattern = _pattern(ids)
-    changed = 0
-    for folder in ("quality", "reports"):
-        for path in sorted((warehouse / folder).rglob("*")):
-            if path.suffix not in (".html", ".json"):
-                continue
-            text = path.read_bytes()
-            clean = pattern.sub(_GONE.encode(), text)
-            if clean != text:
-                draft = path.with_name(f"{path.name}.new")
-                draft.write_bytes(clean)
-                draft.replace(path)
-                changed += 1
-    return changed
+def _empty_pages(lake: Lake) -> int:
+    """Of verdicts on files that are no longer the lake's: without samples, and their pages without content.
 
-
-if not {"events", "sessions", "rejects"} <= set(TABLES):
-    raise RuntimeError("the tables that hold people are spelled out here")
+    A page shows rows of its batch's files only, and every file that named the person has been replaced.
+    """
+    folder = lake.root.parent / "quality"
+    current = {f"{table}/{file.path}" for table in TABLES for file in lake.logged(table)}
+    batches = Batches(folder)
+    emptied = 0
+    for batch in [one for state in get_args(State) for one in batches.of_state(state)]:
+        if not batch.failures or current.issuperset(file for files in batch.files.values() for file in files):
+            continue
+        failures = tuple(replace(failure, sample=()) for failure in batch.failures)
+        for path in sorted(folder.joinpath(batch.name).glob("*.html")):
+            if path.name != "index.html" and path.read_text(encoding="utf-8") != _TAKEN:
+                path.write_text(_TAKEN, encoding="utf-8")
+                emptied += 1
+        write_batch_index(folder / batch.name, batch.name, batch.rows, [asdict(failure) for failure in failures])
+        batches.record(replace(batch, failures=failures))
+    return emptied

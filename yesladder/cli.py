@@ -437,35 +437,54 @@ def maintain(check: bool, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@click.argument("visitors", nargs=-1, required=True, metavar="VISITOR...")
+@click.argument("visitors", nargs=-1, metavar="[VISITOR]...")
 @settings_options("warehouse", "ladder")
 @click.option("--anonymise", is_flag=True, help="Keep what happened and the counts, under new random ids.")
 @click.option("--dry-run", is_flag=True, help="Say whom and what it would be, and change nothing.")
+@click.option("--linked", type=click.IntRange(min=1), help="Needed for more than 20 visitors: how many they are.")
 @_json_option
-def erase(visitors: tuple[str, ...], anonymise: bool, dry_run: bool, as_json: bool, **options: Any) -> None:
+def erase(
+    visitors: tuple[str, ...], anonymise: bool, dry_run: bool, linked: int | None, as_json: bool, **options: Any
+) -> None:
     """Remove a person: events, sessions, dead letters, marts and pages; at once, and for good.
 
-    VISITOR: any visitor or user id of theirs; ids that were seen together with it are theirs, too.
+    VISITOR: any visitor or user id of theirs; ids that were seen together with it are theirs, too.  Without one, an
+    erasure that was cut short is ended.
 
     Example: yesladder erase 97980cfea0067 --dry-run
     """
-    from warehouse.erasure import erase as run, find, unfinished
+    from warehouse.erased import unfinished
+    from warehouse.erasure import erase as run, find, resume
+
+    def clock() -> datetime:
+        return datetime.now(UTC)
 
     settings = read_settings(**options)
-    lake, ladder, now = _lake(settings, must_exist=True), settings.load_ladder(), datetime.now(UTC)
-    left_over = [] if dry_run else unfinished(settings.warehouse)
-    wanted = set(visitors).difference(*(ids for ids, _ in left_over))
-    found = find(lake, wanted) if wanted else None
-    if dry_run and found is not None:
+    lake, ladder = _lake(settings, must_exist=True), settings.load_ladder()
+    mode: Mode = "anonymise" if anonymise else "erase"
+    if dry_run and visitors:
+        found = find(lake, visitors)
         if as_json:
             _print_json(found.to_dict())
         else:
             click.echo(found.summary())
         return
-    mode: Mode = "anonymise" if anonymise else "erase"
-    asked = [] if found is None else [(found.ids, mode)]
+    left_over = unfinished(settings.warehouse)
+    if not visitors and (dry_run or not left_over):
+        raise UsageError("give the id of a visitor or user" + "; no erasure was cut short" * (not left_over))
+    wanted = set(visitors)
+    for begun in left_over.values():
+        if wanted & set(begun["ids"]) and begun["mode"] != mode:
+            raise UsageError(
+                f"this was begun as {begun['mode']} and cut short: `yesladder erase` without an id ends it"
+            )
+        wanted -= set(begun["ids"])
+    if wanted:
+        find(lake, wanted)
     with status("erasing", quiet=as_json) as say:
-        receipts = [run(lake, ladder, ids, mode=how, progress=say, now=now) for ids, how in [*left_over, *asked]]
+        receipts = [resume(lake, ladder, name, linked=linked, progress=say, clock=clock) for name in left_over]
+        if wanted:
+            receipts.append(run(lake, ladder, wanted, mode=mode, linked=linked, progress=say, clock=clock))
     if as_json:
         _print_json([receipt.to_dict() for receipt in receipts])
     else:

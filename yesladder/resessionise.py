@@ -18,16 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ladder.clock import Clock, going_on_from
+from ladder.errors import YesladderError
 from ladder.tables import LANDED, REMOVED_COPIES
 from ladder.tiers import Ladder
 from stream.resessionise import ENTRY, SESSION_KEY, entries, repair
 from stream.sessions import HELD
-from warehouse.lake import Lake, Part
+from warehouse.erased import suspects, unfinished
+from warehouse.lake import Lake
 from warehouse.locks import upkeep_lock
-from warehouse.standing import standings
 
 _BUCKET_IDS = 20_000_000
 """Copies are looked for among so many events at a time, by a hash of their ids."""
@@ -43,8 +44,9 @@ _ARRIVAL = ("received_at", "source", "partition", "record_offset", "visitor_id",
 class Resessionised:
     """``--json`` of ``resessionise``.
 
-    ``visitors``: whose sessions were replaced.  ``late``: late events that are in sessions now.  ``duplicates``: copies
-    removed.  ``sessions_removed`` and ``sessions_added``: the wrong ones and those in their place.
+    ``visitors``: whose sessions were replaced.  ``late``: events that are in sessions now: late ones, and such as an
+    erasure had left without one.  ``duplicates``: copies removed.  ``sessions_removed`` and ``sessions_added``: the
+    wrong ones and those in their place.
     Left as they were are late events and copies: ``waiting``, since their sessions may still grow (the next pass finds
     them again); ``cut_otherwise``, since the sessions around them were cut by another ladder; ``incomplete``, since
     events of the sessions around them are no longer kept.
@@ -94,10 +96,12 @@ def resessionise(
 
     ``since``: only for visitors with such that landed on this UTC day or later.  ``progress`` is told in a few words
     what is being done.  ``bucket_events``: visitors are taken together up to so many, which bounds the memory.
-    Nothing to do is no commit.  Raises ``Locked`` while other upkeep is going on.
+    Nothing to do is no commit.  Raises ``Locked`` while other upkeep is going on, and ``YesladderError`` where an
+    erasure was cut short: half of a person's rows may have other ids then.
     """
-    clock = going_on_from(now)
     with upkeep_lock(lake.root.parent, now):
+        if unfinished(lake.root.parent):
+            raise YesladderError("an erasure was cut short and must be ended first: `yesladder erase` without an id")
         progress("looking for late events and copies")
         bounds = _bounds(lake)
         copies = _copies(lake, bounds)
@@ -108,8 +112,7 @@ def resessionise(
         for number, (source, visitors) in enumerate(_buckets(lake, touched, bucket_events), start=1):
             progress(f"cutting sessions anew, part {number}")
             of_source = pl.col("source") == source
-            of_bounds, of_counting = bounds.filter(of_source), counting.filter(of_source)
-            done += _mend(lake, ladder, source, visitors, of_bounds, of_counting, now=now, clock=clock)
+            done += _mend(lake, ladder, source, visitors, bounds.filter(of_source), counting.filter(of_source), now=now)
         return done
 
 
@@ -170,9 +173,15 @@ def _landed_since(lake: Lake, copies: pl.DataFrame, since: date | None) -> pl.Da
 
 
 def _late(lake: Lake, bounds: pl.DataFrame, since: date | None) -> pl.DataFrame:
-    """The visitors (``_VISITOR``) of late events that are in no session."""
+    """The visitors (``_VISITOR``) of events in no session that are late or that an erasure left without one."""
     key = ["source", *ENTRY]
-    late = _accounted(_scan(lake, "events", since), bounds).filter("late").select(key).collect(engine="streaming")
+    wanted = pl.col("late")
+    left_by_erasures = suspects(
+        lake.root.parent, lake.scan("events").select("visitor_id").unique().collect().to_series()
+    )
+    if len(left_by_erasures):
+        wanted = wanted | pl.col("visitor_id").is_in(left_by_erasures.implode())
+    late = _accounted(_scan(lake, "events", since), bounds).filter(wanted).select(key).collect(engine="streaming")
     sessions = lake.scan("sessions").join(late.lazy(), on=_VISITOR, how="semi")
     held = entries(sessions, "source").join(late.lazy(), on=key, how="semi").collect(engine="streaming")
     return late.join(held, on=key, how="anti").select(_VISITOR)
@@ -202,7 +211,6 @@ def _mend(
     counting: pl.DataFrame,
     *,
     now: datetime,
-    clock: Clock,
 ) -> Resessionised:
     """Replace some visitors' sessions, then take their surplus copies away.
 
@@ -222,13 +230,13 @@ def _mend(
     gone = sessions.join(mended.gone, on=SESSION_KEY, how="semi")
     today = now.astimezone(UTC).date()
     if len(gone) or mended.come.num_rows:
-        parts = chain(_kept_rows(lake, gone.select("file", *key), key), [Part(today, mended.come, "mended")])
-        lake.replace("sessions", _files(gone), parts, rearranges=False, now=now, clock=clock)
+        kept = _kept_rows(gone.select("file", *key), key)
+        lake.replace("sessions", _files(gone), chain(kept, [(today, mended.come)]), rearranges=False, now=now)
     if len(mended.surplus):
         counted = {REMOVED_COPIES: len(mended.surplus)}
         key = [*_EVENT, "nth"]
-        kept = _kept_rows(lake, mended.surplus.select("file", *key), key)
-        lake.replace("events", _files(mended.surplus), kept, rearranges=False, now=now, clock=clock, counted=counted)
+        kept = _kept_rows(mended.surplus.select("file", *key), key)
+        lake.replace("events", _files(mended.surplus), kept, rearranges=False, now=now, counted=counted)
     return Resessionised(
         visitors=mended.visitors,
         late=mended.late,
@@ -255,9 +263,8 @@ def _flag_surplus(events: pl.DataFrame, counting: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _kept_rows(lake: Lake, gone: pl.DataFrame, key: Sequence[str]) -> Iterator[Part]:
-    """Of each ``file`` the rows that do not go, under its landed date and standing."""
-    standing = standings(lake)
+def _kept_rows(gone: pl.DataFrame, key: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
+    """Of each ``file`` the rows that do not go, under its landed date."""
     for (file,), rows in gone.partition_by("file", as_dict=True, include_key=False).items():
         there = pl.read_parquet(
             file, columns=[name for name in key if name != "nth"], glob=False, hive_partitioning=False
@@ -265,8 +272,7 @@ def _kept_rows(lake: Lake, gone: pl.DataFrame, key: Sequence[str]) -> Iterator[P
         if "nth" in key:
             there = there.with_columns(_nth(*_EVENT))
         there = there.join(rows.unique().with_columns(goes=pl.lit(True)), on=key, how="left", maintain_order="left")
-        rest = pq.ParquetFile(file).read().filter(there["goes"].is_null().to_arrow())
-        yield Part(_landed(file), rest, standing(Path(file).relative_to(lake.root).as_posix()))
+        yield _landed(file), pq.ParquetFile(file).read().filter(there["goes"].is_null().to_arrow())
 
 
 def _nth(*key: str) -> pl.Expr:

@@ -6,34 +6,50 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ladder.errors import UsageError
+from ladder.errors import UsageError, YesladderError
 from ladder.events import Event, encode
 from ladder.tiers import Ladder
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
 from tests.suites.consumed import CANONICAL, Record
 from tests.suites.seeded_lake import LADDER, seeded_events
+from warehouse.batches import Batch, Batches
 from warehouse.build import build
 from warehouse.check import check
-from warehouse.erasure import Found, erase, find, unfinished
+from warehouse.erased import unfinished
+from warehouse.erasure import Found, erase, find, resume
 from warehouse.lake import Lake
 from warehouse.quality import Gate
 from warehouse.query import run_sql, tiers
+from yesladder.cli import cli
+from yesladder.resessionise import resessionise
 
 NOW = datetime.now(UTC)
+
+
+def clock() -> datetime:
+    return datetime.now(UTC)
+
+
 START = NOW - timedelta(days=40)
 NAMES = [b"person-ann-phone", b"person-ann-laptop", b"ann@example.com"]
 
 
 def event(event_id: str, minutes: float, visitor: str, **more: Any) -> Event:
     at = START + timedelta(minutes=minutes)
-    kind = {"name": "Page Shown", "page_url": "https://shop.example/a?who=me"} | more
-    return Event(event_id=event_id, visitor_id=visitor, occurred_at=at, received_at=at, **kind)
+    kind: dict[str, Any] = {
+        "name": "Page Shown",
+        "page_url": "https://shop.example/a?who=me",
+        "occurred_at": at,
+        "received_at": at,
+    }
+    return Event(event_id=event_id, visitor_id=visitor, **(kind | more))
 
 
 ANN = [
@@ -89,10 +105,6 @@ def ids(lake: Lake) -> set[str]:
     return set(lake.scan("events").collect()["event_id"])
 
 
-def ids_of_ann(lake: Lake) -> tuple[str, ...]:
-    return find(lake, ["person-ann-laptop"]).ids
-
-
 def test_one_id_leads_to_all_that_were_seen_together_with_it(lake: Lake) -> None:
     for one in ("person-ann-phone", "person-ann-laptop", "ann@example.com"):
         assert find(lake, [one]) == Found(
@@ -100,23 +112,20 @@ def test_one_id_leads_to_all_that_were_seen_together_with_it(lake: Lake) -> None
             ("ann@example.com",),
             {"events": 4, "sessions": 2, "rejects": 1},
         )
-    with pytest.raises(UsageError, match=r"^nobody: no event or session of this lake has such"):
-        find(lake, ["nobody", "person-bob"])
+    with pytest.raises(UsageError, match=r"^nobody at all: nothing in this lake has such"):
+        find(lake, ["nobody at all", "person-bob"])
 
 
 def test_a_person_is_nowhere_in_the_warehouse_any_more(lake: Lake, gate: Gate) -> None:
     build(lake, LADDER, gate=gate, now=NOW)
     warehouse = lake.root.parent
-    (warehouse / "reports").mkdir()
-    (warehouse / "reports" / "walk.html").write_text("<p>The walk of person-ann-phone and person-annette</p>")
-    assert len(mentions(lake)) > 4
+    assert len(mentions(lake)) > 3
     before = ids(lake)
-    receipt = erase(lake, LADDER, ids_of_ann(lake), gate=gate, now=NOW)
+    receipt = erase(lake, LADDER, ["person-ann-laptop"], gate=gate, clock=clock)
     assert mentions(lake) == set()
     assert ids(lake) == before - {"a1", "a2", "a3", "a4"}
     assert receipt.rows == {"events": 4, "sessions": 2, "rejects": 1}
     assert receipt.marts_rebuilt
-    assert (warehouse / "reports" / "walk.html").read_text() == "<p>The walk of erased and person-annette</p>"
     kept = json.loads((warehouse / "erasures" / f"{receipt.name}.json").read_text())
     assert kept == json.loads(json.dumps(receipt.to_dict()))
     (bob,) = lake.scan("events").filter(event_id="b1").collect().to_dicts()
@@ -132,7 +141,7 @@ def test_anonymised_the_counts_stay_and_nobody_is_known(lake: Lake, gate: Gate) 
     build(lake, LADDER, gate=gate, now=NOW)
     before = [tiers(lake.root.parent, LADDER, unit) for unit in ("session", "visitor")]
     sessions = lake.scan("sessions").select(pl.col("events", "started_at", "highest_tier")).collect()
-    erase(lake, LADDER, ids_of_ann(lake), mode="anonymise", gate=gate, now=NOW)
+    erase(lake, LADDER, ["person-ann-laptop"], mode="anonymise", gate=gate, clock=clock)
     assert mentions(lake) == set()
     assert [tiers(lake.root.parent, LADDER, unit) for unit in ("session", "visitor")] == before
     assert (
@@ -156,16 +165,16 @@ def test_anonymised_the_counts_stay_and_nobody_is_known(lake: Lake, gate: Gate) 
 def test_what_a_worker_still_holds_or_reads_later_does_not_bring_them_back(tmp_path: Path, mode: Any) -> None:
     lake = Lake(tmp_path / "lake")
     hold = worker(lake, [*ANN[:2], BOB[1]])
-    erase(lake, LADDER, find(lake, ["person-ann-phone"]).ids, mode=mode, now=NOW)
+    erase(lake, LADDER, ["person-ann-phone"], mode=mode, clock=clock)
     offset = hold.reached[0]
     again = [event("a9", 9, "person-ann-phone"), event("b3", 9, "person-bob")]
     hold.checkpoint([Record(encode(one), CANONICAL, offset + n, 0, 0) for n, one in enumerate(again)], now=NOW)
     hold.checkpoint([], now=NOW, finish=True)
     assert mentions(lake) == set()
-    events = {"b2", "b3"} if mode == "erase" else {"a1", "a2", "a9", "b2", "b3"}
+    events = {"b2", "b3"} if mode == "erase" else {"a1", "a2", "b2", "b3"}
     assert ids(lake) == events
     found = lake.scan("sessions").explode("sequence").unnest("sequence", separator=".").collect()
-    assert set(found["sequence.event_id"]) == events
+    assert set(found["sequence.event_id"]) == {"b2", "b3"}, "what is anonymous waits for `resessionise`"
     assert Lake(lake.root).claim("kafka:events", [0]).next_offset(0) == offset + 2
     assert check(lake) == []
 
@@ -173,29 +182,180 @@ def test_what_a_worker_still_holds_or_reads_later_does_not_bring_them_back(tmp_p
 def test_who_comes_back_after_the_erasure_is_a_new_visitor(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     worker(lake, ANN[:1])
-    erase(lake, LADDER, ["person-ann-phone"], now=START + timedelta(minutes=5))
+    erase(lake, LADDER, ["person-ann-phone"], clock=lambda: START + timedelta(minutes=5))
     worker(lake, [event("later", 6, "person-ann-phone"), event("before", 4.9, "person-ann-phone")])
     assert ids(lake) == {"later"}
 
 
-def test_an_erasure_cut_short_is_known_and_ended_by_the_next(lake: Lake) -> None:
-    everyone = ids_of_ann(lake)
-    with lake.writing(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("warehouse.erasure._WRITERS_PATIENCE_S", 0)
-        with pytest.raises(Exception, match="no file was deleted"):
-            erase(lake, LADDER, everyone, now=NOW)
-    assert unfinished(lake.root.parent) == [(everyone, "erase")]
-    erase(lake, LADDER, everyone, now=NOW)
-    assert unfinished(lake.root.parent) == []
-    assert len(list((lake.root.parent / "erasures").glob("*.json"))) == 1
+def test_an_erasure_cut_short_is_ended_with_what_came_since_and_counts_all_of_it(lake: Lake) -> None:
+    class Cut(Exception):
+        pass
+
+    def cut_at(word: str) -> None:
+        if word.startswith("emptying"):
+            raise Cut
+
+    with pytest.raises(Cut):
+        erase(lake, LADDER, ["person-ann-laptop"], progress=cut_at, clock=clock)
+    (name,) = unfinished(lake.root.parent)
+    with pytest.raises(UsageError, match="an earlier erasure was cut short"):
+        erase(lake, LADDER, ["person-bob"], clock=clock)
+    with pytest.raises(YesladderError, match="an erasure was cut short and must be ended first"):
+        resessionise(lake, LADDER, now=NOW)
+    at = datetime.now(UTC)
+    since = event("since", 0, "person-ann-watch", user_id="ann@example.com", occurred_at=at, received_at=at)
+    worker(lake, [since]).checkpoint([], now=NOW, finish=True)
+    receipt = resume(lake, LADDER, name, clock=clock)
+    assert (receipt.name, receipt.rows) == (name, {"events": 5, "sessions": 3, "rejects": 1})
+    assert unfinished(lake.root.parent) == {}
     assert mentions(lake) == set()
+    assert not any(b"person-ann-watch" in data for _, data in everything(lake.root.parent))
 
 
 def test_short_ids_are_matched_whole_in_dead_letters_and_not_sought_in_the_texts_of_others(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     other = event("o", 1, "other", properties='{"count": 7, "id": "7"}')
     worker(lake, [event("s", 0, "7"), other], LADDER, b'{"visitor_id": "7"', b'{"visitor_id": "17"')
-    erase(lake, LADDER, ["7"], now=NOW)
+    erase(lake, LADDER, ["7"], clock=clock)
     assert lake.scan("rejects").collect()["raw"].to_list() == [b'{"visitor_id": "17"']
     assert lake.scan("events").collect()["properties"].to_list() == ['{"count": 7, "id": "7"}']
     assert isinstance(pq.read_table(lake.files("events")[0], partitioning=None), pa.Table)
+
+
+@pytest.mark.parametrize("mode", ["erase", "anonymise"])
+def test_what_is_left_of_a_session_over_the_erasure_is_cut_anew_though_the_worker_lives_on(
+    tmp_path: Path, mode: Any
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    hold = worker(lake, [event("c1", 0, "person-cat"), event("d1", 0, "person-dan"), event("late", 0, "person-eve")])
+    erase(lake, LADDER, ["person-cat"], mode=mode, clock=lambda: START + timedelta(minutes=1))
+    more = [
+        event("c2", 2, "person-cat"),
+        event("again", 0.5, "person-cat"),
+        event("d2", 2, "person-dan"),
+        event("tick", 60 * 24 * 9, "person-eve"),
+    ]
+    hold.checkpoint([Record(encode(e), CANONICAL, hold.reached[0] + n, 0, 0) for n, e in enumerate(more)], now=NOW)
+    hold.checkpoint([], now=NOW, finish=True)
+    assert sorted(lake.scan("sessions").collect()["visitor_id"]) == ["person-dan", "person-eve", "person-eve"]
+    resessionise(lake, LADDER, now=NOW)
+    cut = {
+        tuple(mark["event_id"] for mark in row["sequence"]): row["visitor_id"]
+        for row in lake.scan("sessions").collect().to_dicts()
+    }
+    assert {tuple(dict.fromkeys(ids)) for ids in cut} - {("c1",)} == {("c2",), ("d1", "d2"), ("late",), ("tick",)}
+    assert (("c1",) in {tuple(dict.fromkeys(ids)) for ids in cut}) == (mode == "anonymise")
+    assert check(lake) == []
+
+
+def test_a_session_of_another_visitor_with_an_erased_user_is_cut_anew_without_them(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    hold = worker(lake, [event("k1", 0, "kiosk"), event("f1", 0, "person-fay", user_id="fay@example.com")])
+    erase(lake, LADDER, ["person-fay"], clock=lambda: START + timedelta(minutes=5))
+    more = [event("k2", 1, "kiosk", user_id="fay@example.com"), event("tick", 60 * 24 * 9, "tick")]
+    hold.checkpoint([Record(encode(e), CANONICAL, hold.reached[0] + n, 0, 0) for n, e in enumerate(more)], now=NOW)
+    hold.checkpoint([], now=NOW, finish=True)
+    assert resessionise(lake, LADDER, now=NOW).sessions_added == 1
+    (session,) = lake.scan("sessions").filter(visitor_id="kiosk").collect().to_dicts()
+    assert ({mark["event_id"] for mark in session["sequence"]}, session["user_id"]) == ({"k1"}, None)
+
+
+@pytest.mark.parametrize("one", ["42", "held", "events", "passed"])
+def test_ids_that_are_words_or_numbers_of_ours_leave_verdicts_and_others_as_they_were(
+    tmp_path: Path, gate: Gate, one: str
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    others = [
+        event(f"o{n}", n, "other", properties=f'{{"order": {one}42, "n": 42}}' if one == "42" else "{}")
+        for n in range(42)
+    ]
+    bad = b'{"visitor_id": "other", "n": 42, "state": "held"}'
+    worker(lake, [*others, event("s", 0, one)], LADDER, bad).checkpoint([], now=NOW, finish=True)
+    build(lake, LADDER, gate=gate, now=NOW)
+    before = lake.scan("events").filter(visitor_id="other").collect().sort("event_id")
+    verdicts = [path.read_bytes() for path in sorted((tmp_path / "quality").glob("*/verdict.json"))]
+    erase(lake, LADDER, [one], gate=gate, clock=clock)
+    after = [path.read_bytes() for path in sorted((tmp_path / "quality").glob("*/verdict.json"))]
+    assert set(verdicts) <= set(after)
+    build(lake, LADDER, gate=gate, now=clock())
+    assert lake.scan("events").filter(visitor_id="other").collect().sort("event_id").equals(before)
+    assert lake.scan("events").filter(visitor_id=one).collect().is_empty()
+    assert lake.scan("rejects").collect()["raw"].to_list() == [bad]
+
+
+def test_pages_of_a_batch_held_back_lose_the_rows_they_showed(tmp_path: Path, gate: Gate) -> None:
+    lake = Lake(tmp_path / "lake")
+    worker(lake, [event("s", 0, "42", name="Page Read"), event("o", 0, "other")]).checkpoint([], now=NOW, finish=True)
+    bad = lake.scan("sessions").with_columns(pl.lit(-1, pl.Int32).alias("asks")).collect().to_arrow()
+    lake.append("sessions", bad, now=NOW)
+    build(lake, LADDER, gate=gate, now=NOW)
+    (folder,) = (path.parent for path in (tmp_path / "quality").glob("*/verdict.json"))
+    assert Batches(tmp_path / "quality").of_state("held")[0].failures[0].sample
+    erase(lake, LADDER, ["42"], gate=gate, clock=clock)
+    assert "went with rows that were erased" in (folder / "sessions.html").read_text()
+    batch = msgspec.json.decode((folder / "verdict.json").read_bytes(), type=Batch)
+    assert batch.failures
+    assert not any(failure.sample for failure in batch.failures)
+    assert "42@" not in (folder / "index.html").read_text()
+
+
+def test_dead_letters_of_an_erased_person_do_not_land_again_and_are_enough_to_be_known_by(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    letter, other = b'{"anonymousId": "only-in-letters", "type": 7}', b'{"anonymousId": "someone-else", "type": 7}'
+    hold = worker(lake, [], LADDER, letter, other)
+    assert find(lake, ["only-in-letters"]).rows == {"events": 0, "sessions": 0, "rejects": 1}
+    assert erase(lake, LADDER, ["only-in-letters"], clock=clock).rows["rejects"] == 1
+    begin = hold.reached[0]
+    hold.checkpoint([Record(raw, CANONICAL, begin + n, 0, 0) for n, raw in enumerate([letter, other])], now=NOW)
+    assert lake.scan("rejects").collect()["raw"].to_list() == [other, other]
+
+
+def test_words_for_nobody_link_nobody_and_a_crowd_must_be_meant(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    crowd = [
+        event(f"e{n}", n, f"visitor-{n}", user_id="team@example.com" if n < 25 else "undefined") for n in range(30)
+    ]
+    worker(lake, crowd).checkpoint([], now=NOW, finish=True)
+    assert find(lake, ["visitor-27"]).ids == ("visitor-27",)
+    with pytest.raises(UsageError, match="nobody's id"):
+        find(lake, ["Undefined"])
+    with pytest.raises(UsageError, match=r"25 visitors and 1 users.*--linked 25"):
+        erase(lake, LADDER, ["visitor-1"], clock=clock)
+    assert unfinished(tmp_path) == {}
+    assert erase(lake, LADDER, ["visitor-1"], linked=25, clock=clock).rows["events"] == 25
+    assert set(lake.scan("events").collect()["visitor_id"]) == {f"visitor-{n}" for n in range(25, 30)}
+
+
+def test_a_broken_receipt_is_named_and_nothing_lands_until_it_is_mended(lake: Lake) -> None:
+    receipt = erase(lake, LADDER, ["person-ann-phone"], clock=clock)
+    path = lake.root.parent / "erasures" / f"{receipt.name}.json"
+    path.with_name("broken.json").write_text("{")
+    with pytest.raises(YesladderError, match=r"broken\.json is no receipt"):
+        worker(lake, [event("x", 0, "x")])
+
+
+def test_the_command_shows_refuses_and_keeps_no_id(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = Lake(tmp_path / "lake")
+    worker(lake, [*ANN, *BOB]).checkpoint([], now=NOW, finish=True)
+
+    def run(*arguments: str) -> str:
+        cli.main(["erase", *arguments, "--warehouse", str(tmp_path)], standalone_mode=False)
+        return capsys.readouterr().out
+
+    versions = lake.versions()
+    assert "user ids: ann@example.com\n4 events, 2 sessions, 0 rejects" in run("person-ann-phone", "--dry-run")
+    for refused in (["nobody at all"], ["null"], [], ["--dry-run"]):
+        with pytest.raises(UsageError):
+            run(*refused)
+    assert (lake.versions(), (tmp_path / "erasures").exists()) == (versions, False)
+    said = run("person-ann-phone")
+    assert said.startswith("erased: 4 events, 2 sessions, 0 rejects; ")
+    assert mentions(lake) == set()
+    kept = json.loads(next((tmp_path / "erasures").glob("*.json")).read_text())
+    assert kept.keys() == {"name", "mode", "erased_at", "people", "rows", "files_deleted", "pages", "marts_rebuilt"}
+    assert len(kept["people"]) == 3
+    assert json.loads(run("person-bob", "--anonymise", "--json"))[0]["rows"] == {
+        "events": 2,
+        "sessions": 1,
+        "rejects": 0,
+    }
