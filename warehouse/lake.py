@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
@@ -33,6 +34,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
+from ladder.clock import Clock
 from ladder.errors import UsageError, YesladderError
 from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
 from warehouse.erased import Erased
@@ -88,6 +90,14 @@ class LoggedFile:
     def landed(self) -> date:
         """The day its rows landed."""
         return date.fromisoformat(self.path.partition("/")[0].partition("=")[2])
+
+
+class Part(NamedTuple):
+    """One file to write: the day its rows landed, the rows without it, and how they stand (``warehouse.standing``)."""
+
+    landed: date
+    rows: pa.Table
+    standing: str = ""
 
 
 class Lake:
@@ -224,18 +234,19 @@ class Lake:
         self,
         table: str,
         gone: Collection[str],
-        parts: Iterable[tuple[date, pa.Table]],
+        parts: Iterable[Part],
         *,
         rearranges: bool,
         now: datetime,
+        clock: Clock | None = None,
         counted: Mapping[str, int] | None = None,
     ) -> list[str]:
         """Take files away and put rows in their place in one commit: a reader sees the one or the other.
 
-        ``gone``: as ``files`` gives them; all of them must be current still.  ``parts``: one file each, of a landed
-        date and rows without it.  ``rearranges``: they are the same rows as before, so that marts need not be built
-        anew.  Returns the new files.  The old ones stay on the disk until they are vacuumed, for those who are reading
-        them; the time of their last change is from now on that of their removal.
+        ``gone``: as ``files`` gives them; all of them must be current still.  ``rearranges``: the parts are the same
+        rows as before, so that marts need not be built anew.  Returns the new files.  The old ones stay on the disk
+        until they are vacuumed, for those who are reading them; the time of their last change is from now on that of
+        their removal, by the ``clock`` (None: ``now``).
         ``counted``: by name, is added to the table's ``tally``.
         For one process at a time; workers, who only add, commit meanwhile as ever.  Raises ``YesladderError`` where a
         file is not the table's any more; nothing has changed then.
@@ -247,13 +258,19 @@ class Lake:
             if path not in current:
                 raise YesladderError(f"{folder / path} is no file of the table {table} any more; nothing was replaced")
             removed.append(RemoveAction(path, not rearranges, _milliseconds(now), current[path], _partition_of(path)))
-            with suppress(FileNotFoundError):
-                os.utime(folder / path, (now.timestamp(), now.timestamp()))
         with self.writing():
-            added = [_write(folder, table, rows, landed, now) for landed, rows in parts if rows.num_rows]
+            added = [
+                _write(folder, table, part.rows, part.landed, now, part.standing)
+                for part in parts
+                if part.rows.num_rows
+            ]
             for action in added:
                 action.data_change = not rearranges
             tallies = {_TALLY + name: self.tally(table, name) + more for name, more in (counted or {}).items()}
+            at = (now if clock is None else clock()).timestamp()
+            for file in gone:
+                with suppress(FileNotFoundError):
+                    os.utime(file, (at, at))
             _commit(handle, folder, [*removed, *added], tallies)
         return [str(folder / action.path) for action in added]
 
@@ -465,14 +482,14 @@ def _commit(
             DeltaTable(str(folder)).cleanup_metadata()
 
 
-def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime) -> AddAction:
+def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime, standing: str = "") -> AddAction:
     """One Parquet file, on the disk for good before the log can name it (Delta's own writer does not fsync).
 
     Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
     """
     columns = TABLES[name].remove(TABLES[name].get_field_index(LANDED.name))
     rows = rows.select(columns.names).cast(columns)
-    path = f"{LANDED.name}={landed.isoformat()}/{uuid.uuid4()}.parquet"
+    path = f"{LANDED.name}={landed.isoformat()}/{standing and f'{standing}-'}{uuid.uuid4()}.parquet"
     target = folder / path
     if not target.parent.exists():
         target.parent.mkdir(exist_ok=True)

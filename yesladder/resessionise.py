@@ -18,17 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ladder.clock import Clock, going_on_from
 from ladder.errors import YesladderError
 from ladder.tables import LANDED, REMOVED_COPIES
 from ladder.tiers import Ladder
 from stream.resessionise import ENTRY, SESSION_KEY, entries, repair
 from stream.sessions import HELD
 from warehouse.erased import suspects, unfinished
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Part
 from warehouse.locks import upkeep_lock
+from warehouse.standing import standings
 
 _BUCKET_IDS = 20_000_000
 """Copies are looked for among so many events at a time, by a hash of their ids."""
@@ -99,6 +100,7 @@ def resessionise(
     Nothing to do is no commit.  Raises ``Locked`` while other upkeep is going on, and ``YesladderError`` where an
     erasure was cut short: half of a person's rows may have other ids then.
     """
+    clock = going_on_from(now)
     with upkeep_lock(lake.root.parent, now):
         if unfinished(lake.root.parent):
             raise YesladderError("an erasure was cut short and must be ended first: `yesladder erase` without an id")
@@ -112,7 +114,8 @@ def resessionise(
         for number, (source, visitors) in enumerate(_buckets(lake, touched, bucket_events), start=1):
             progress(f"cutting sessions anew, part {number}")
             of_source = pl.col("source") == source
-            done += _mend(lake, ladder, source, visitors, bounds.filter(of_source), counting.filter(of_source), now=now)
+            of_bounds, of_counting = bounds.filter(of_source), counting.filter(of_source)
+            done += _mend(lake, ladder, source, visitors, of_bounds, of_counting, now=now, clock=clock)
         return done
 
 
@@ -211,6 +214,7 @@ def _mend(
     counting: pl.DataFrame,
     *,
     now: datetime,
+    clock: Clock,
 ) -> Resessionised:
     """Replace some visitors' sessions, then take their surplus copies away.
 
@@ -230,13 +234,13 @@ def _mend(
     gone = sessions.join(mended.gone, on=SESSION_KEY, how="semi")
     today = now.astimezone(UTC).date()
     if len(gone) or mended.come.num_rows:
-        kept = _kept_rows(gone.select("file", *key), key)
-        lake.replace("sessions", _files(gone), chain(kept, [(today, mended.come)]), rearranges=False, now=now)
+        parts = chain(_kept_rows(lake, gone.select("file", *key), key), [Part(today, mended.come, "mended")])
+        lake.replace("sessions", _files(gone), parts, rearranges=False, now=now, clock=clock)
     if len(mended.surplus):
         counted = {REMOVED_COPIES: len(mended.surplus)}
         key = [*_EVENT, "nth"]
-        kept = _kept_rows(mended.surplus.select("file", *key), key)
-        lake.replace("events", _files(mended.surplus), kept, rearranges=False, now=now, counted=counted)
+        kept = _kept_rows(lake, mended.surplus.select("file", *key), key)
+        lake.replace("events", _files(mended.surplus), kept, rearranges=False, now=now, clock=clock, counted=counted)
     return Resessionised(
         visitors=mended.visitors,
         late=mended.late,
@@ -263,8 +267,9 @@ def _flag_surplus(events: pl.DataFrame, counting: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _kept_rows(gone: pl.DataFrame, key: Sequence[str]) -> Iterator[tuple[date, pa.Table]]:
-    """Of each ``file`` the rows that do not go, under its landed date."""
+def _kept_rows(lake: Lake, gone: pl.DataFrame, key: Sequence[str]) -> Iterator[Part]:
+    """Of each ``file`` the rows that do not go, under its landed date and standing."""
+    standing = standings(lake)
     for (file,), rows in gone.partition_by("file", as_dict=True, include_key=False).items():
         there = pl.read_parquet(
             file, columns=[name for name in key if name != "nth"], glob=False, hive_partitioning=False
@@ -272,7 +277,8 @@ def _kept_rows(gone: pl.DataFrame, key: Sequence[str]) -> Iterator[tuple[date, p
         if "nth" in key:
             there = there.with_columns(_nth(*_EVENT))
         there = there.join(rows.unique().with_columns(goes=pl.lit(True)), on=key, how="left", maintain_order="left")
-        yield _landed(file), pq.ParquetFile(file).read().filter(there["goes"].is_null().to_arrow())
+        rest = pq.ParquetFile(file).read().filter(there["goes"].is_null().to_arrow())
+        yield Part(_landed(file), rest, standing(Path(file).relative_to(lake.root).as_posix()))
 
 
 def _nth(*key: str) -> pl.Expr:
