@@ -63,6 +63,9 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 _WRITING = "writing.lock"
 
+_ATTEMPTS = 5
+"""At a commit.  Upkeep commits seldom: that it is in the way twice in a row is luck, five times something else."""
+
 _TALLY = "tally/"
 
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
@@ -353,17 +356,29 @@ class Claim:
             else:
                 versions = {app: version for app, version in versions.items() if version > (self._left[name][app] or 0)}
             self._prove(name, versions)
-            handle = self._handles[name]
+            with self._lake.writing():
+                table = self._lake.without_erased(name, table)
+                self._commit(name, _added(self._lake.root / name, name, table, now), versions)
+            self._left[name].update(versions)
+
+    def _commit(self, name: str, actions: list[AddAction | RemoveAction], versions: Mapping[str, int]) -> None:
+        """Commit what is proven to be ours; again where Delta refuses it for files that upkeep took away meanwhile."""
+        handle = self._handles[name]
+        for attempt in range(1, _ATTEMPTS + 1):
+            before = self._proven[name]
             # Should this be the log's end the next time, then the commit is ours and nobody else's.
             self._proven[name] = handle.version() + 1
             try:
-                folder = self._lake.root / name
-                with self._lake.writing():
-                    table = self._lake.without_erased(name, table)
-                    _commit(handle, folder, _added(folder, name, table, now), versions)
+                _commit(handle, self._lake.root / name, actions, versions)
+                return
             except CommitFailedError as error:
-                raise Fenced(f"table {name}: {error}") from error
-            self._left[name].update(versions)
+                self._proven[name] = before
+                try:
+                    self._prove(name, versions)
+                except Fenced as fenced:
+                    raise fenced from error
+                if attempt == _ATTEMPTS:
+                    raise Fenced(f"table {name}: {error}") from error
 
     def _prove(self, name: str, apps: Collection[str]) -> None:
         """Read a table's log up to its end; raises ``Fenced`` where another has written of these since we did."""

@@ -187,9 +187,28 @@ def test_a_claim_is_fenced_by_a_commit_that_came_after_its_last_look(
         write(*arguments, **options)
 
     monkeypatch.setattr(DeltaTable, "create_write_transaction", overtaken)
-    with pytest.raises(Fenced, match="table sessions: "):
+    with pytest.raises(Fenced, match="table sessions was committed by another worker"):
         stale.commit(rows(), {0: at(1)}, NOON)
     assert lake.versions()["sessions"] == 1
+
+
+def test_files_that_upkeep_takes_away_at_the_moment_of_a_commit_fence_nobody(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = lake.claim(SOURCE, [0])
+    claim.commit(rows(events=events(("a", 0, 0)), sessions=[session(0, ("a", 0))]), {0: at(1)}, NOON)
+    write = DeltaTable.create_write_transaction
+
+    def taken_away(*arguments: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        lake.replace("events", lake.files("events"), [], rearranges=False, now=NOON)
+        write(*arguments, **options)
+
+    monkeypatch.setattr(DeltaTable, "create_write_transaction", taken_away)
+    claim.commit(rows(events=events(("b", 0, 1))), {0: at(2)}, NOON)
+    claim.commit(rows(events=events(("c", 0, 2))), {0: at(3)}, NOON)
+    assert ids(lake) == ["b", "c"]
+    assert lake.claim(SOURCE, [0]).next_offset(0) == 3
 
 
 def test_whoever_was_overtaken_leaves_nothing_behind_in_any_table(lake: Lake) -> None:
