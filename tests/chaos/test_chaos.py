@@ -33,7 +33,7 @@ from tests.chaos.run import CLUSTERS, Run as Ran, campaign, numbers_of, shortcom
 from tests.chaos.schedule import KINDS, REPAIRS, STORM_S, WRONG_CLOCKS, plan
 from tests.chaos.sender import HISTORY, Ledger
 from tests.suites.consumed import CANONICAL, Record
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Part
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -360,7 +360,7 @@ def test_what_the_records_make_late_must_be_late_although_time_passed(run: Run) 
     assert run.verdict(known).wrong == []
     rows = run.lake.scan("events").collect()
     on_time = rows.with_columns(late=pl.lit(value=False)).to_arrow().cast(without_landed(TABLES["events"]))
-    run.lake.replace("events", run.lake.files("events"), [(NOON.date(), on_time)], rearranges=False, now=NOON)
+    run.lake.replace("events", run.lake.files("events"), [Part(NOON.date(), on_time)], rearranges=False, now=NOON)
     assert "1 are on time although the watermark was past them: m1-0-50" in run.verdict(known).wrong
 
 
@@ -378,7 +378,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.suites.seeded_lake import event_rows, seeded_events
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Part
 
 for number in range(5):
     try:

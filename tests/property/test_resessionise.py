@@ -5,18 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from hypothesis import given, settings, strategies as st
 
+from ladder.clock import Clock
 from ladder.tables import REMOVED_COPIES, TABLES
 from tests.suites.crashing_worker import NOW, SOURCE, PowerCut, Topic, Worker, now_and_then, topics
 from tests.suites.event_strategies import LADDER, PARTITIONS, START
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
-from warehouse.lake import Lake
+from warehouse.lake import Lake, Part
 from yesladder.resessionise import Resessionised, resessionise
 
 Key = tuple[str, datetime, int, int, str, datetime]
@@ -35,14 +35,15 @@ class WatchedLake(Lake):
         self,
         table: str,
         gone: Collection[str],
-        parts: Iterable[tuple[date, pa.Table]],
+        parts: Iterable[Part],
         *,
         rearranges: bool,
         now: datetime,
+        clock: Clock | None = None,
         counted: Mapping[str, int] | None = None,
     ) -> list[str]:
         self.before(table)
-        added = super().replace(table, gone, parts, rearranges=rearranges, now=now, counted=counted)
+        added = super().replace(table, gone, parts, rearranges=rearranges, now=now, clock=clock, counted=counted)
         self.after(table)
         return added
 
