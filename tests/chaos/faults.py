@@ -21,6 +21,7 @@ End = Callable[[], bool]
 
 CLOCK_STEPS_S = 7200.0
 FALLS_ASLEEP_WITHIN_S = 8.0
+TAKEN_OVER_WITHIN_S = 20.0
 ENDS_WITHIN_S = 90.0
 """What upkeep may take beside all else on a busy machine."""
 
@@ -48,7 +49,10 @@ def _stand_still(part: str | None = None) -> Callable[[Fault, str, Road], End]:
 
 
 def _stand_still_for_long(fault: Fault, name: str, road: Road) -> End:
-    """In the middle of a commit, unless nobody comes to one: what it does when it wakes up is what matters."""
+    """In the middle of a commit, unless nobody comes to one: what it does when it wakes up is what matters.
+
+    Where there are others it sleeps on until they have gone on with what was its own.
+    """
     road.ask_for(name, at="data", do="stand still")
     happened: list[bool] = []
 
@@ -59,10 +63,13 @@ def _stand_still_for_long(fault: Fault, name: str, road: Road) -> End:
             pid = road.pid(f"worker-{fault.number}")
             if pid is None or not send_to(pid, signal.SIGSTOP):
                 return
+        before = road.offsets_in_lake()
         time.sleep(fault.for_s)
+        if road.plan.workers > 1:
+            _wait_until(lambda: road.has_gone_on_since(before), TAKEN_OVER_WITHIN_S, every_s=0.5)
         happened.append(send_to(pid, signal.SIGCONT))
 
-    sleeper = road.in_background(work)
+    sleeper = road.in_background(work, name)
 
     def end() -> bool:
         sleeper.join()
@@ -273,10 +280,10 @@ def _build_killed(fault: Fault, name: str, road: Road) -> End:
     return end
 
 
-def _wait_until(done: Callable[[], bool], patience_s: float) -> None:
+def _wait_until(done: Callable[[], bool], patience_s: float, *, every_s: float = 0.02) -> None:
     until = time.monotonic() + patience_s
     while not done() and time.monotonic() < until:
-        time.sleep(0.02)
+        time.sleep(every_s)
 
 
 def heal(cluster: Cluster) -> None:

@@ -60,6 +60,7 @@ class Road:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._named: dict[str, threading.Thread] = {}
         self.faults.mkdir(parents=True)
         pace = LIVE if plan.live else HISTORY
         self.ladder_file = folder / "ladder.toml"
@@ -112,14 +113,14 @@ class Road:
         return send_to(pid, number)
 
     def remove_worker(self, name: str) -> bool:
-        """Ask it to leave, and start it no more.  Whether it had joined."""
+        """Ask it to leave, and start it no more.  Whether it was there."""
         with self._lock:
             part = self._parts.pop(name, None)
         if part is None:
             return False
-        code = part.stop()
-        self._expect_a_good_end(name, code)
-        return code == 0
+        was_there = part.running
+        self._expect_a_good_end(name, part.stop())
+        return was_there
 
     def begin_upkeep(self, name: str, *command: str, fault: Mapping[str, Any] | None = None) -> None:
         """A process beside the workers, as `up` starts them.  ``fault``: inside it, as for ``ask_for``."""
@@ -141,7 +142,9 @@ class Road:
         return part.stop(), part.words()
 
     def is_over(self, name: str) -> bool:
-        """Whether what happens once has, or that upkeep has come to its end."""
+        """Whether what happens once has, or that work in the background or upkeep has come to its end."""
+        if name in self._named:
+            return not self._named[name].is_alive()
         part = self._upkeep.get(name)
         return self.has_fired(name) if part is None else not part.running
 
@@ -201,10 +204,9 @@ class Road:
         self._end({"collector"})
         ends = end_offsets(self.cluster.inner, self.topic)
         self._wait(lambda: self.has_landed(ends), patience_s, "the lake does not get to the end of the topic")
-        settled = self.plan.drain and self._has_settled()
-        codes = self._end(set(self._parts))
+        self.drained = self.plan.drain and self._has_settled(patience_s)
+        self._end(set(self._parts))
         self._complain()
-        self.drained = settled and set(codes) == {0}
 
     def close_sessions(self) -> None:
         """What a worker with ``--drain`` does at its end, for partitions that nobody owned then."""
@@ -214,7 +216,7 @@ class Road:
             raise Broken(f"workers were told to drain and left {left} events open")
         hold.checkpoint([], now=datetime.now(UTC), finish=True)
 
-    def in_background(self, work: Callable[[], object]) -> threading.Thread:
+    def in_background(self, work: Callable[[], object], name: str = "") -> threading.Thread:
         """Do it beside everything else; what it raises makes the run fail."""
 
         def run() -> None:
@@ -226,6 +228,8 @@ class Road:
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self._threads.append(thread)
+        if name:
+            self._named[name] = thread
         return thread
 
     def close(self) -> None:
@@ -248,6 +252,16 @@ class Road:
     def has_landed(self, ends: Mapping[int, int]) -> bool:
         claim = self.lake.claim(self.source, list(ends))
         return all(claim.next_offset(partition) >= end for partition, end in ends.items())
+
+    def offsets_in_lake(self) -> dict[int, int]:
+        """By partition, the first that is not accounted for."""
+        places = self.lake.positions((self.source, partition) for partition in range(self.plan.partitions))
+        return {partition: position.next_offset for (_, partition), position in places.items()}
+
+    def has_gone_on_since(self, before: Mapping[int, int]) -> bool:
+        """Whether every partition has come further than this."""
+        now = self.offsets_in_lake()
+        return all(now[partition] > offset for partition, offset in before.items())
 
     def records(self) -> Iterator[Any]:
         """Everything on the topic, in the order of each partition."""
@@ -326,20 +340,19 @@ class Road:
             return bool(httpx.get(f"{self.url}/health", timeout=2).json() == {"status": "ok"})
         return False
 
-    def _has_settled(self) -> bool:
+    def _has_settled(self, patience_s: float) -> bool:
         """Whether every worker has what is its, so that nothing lies with nobody when all are told to stop."""
         workers = sum(name.startswith("worker") for name in self._parts)
-        until = time.monotonic() + 15
-        while time.monotonic() < until:
+        until = time.monotonic() + patience_s
+        settled = 0
+        while self.plan.cluster == "apache" and settled < 3 and time.monotonic() < until:
+            time.sleep(0.5)
             with suppress(KafkaError):
-                if self.cluster.has_settled(self.topic, workers):
-                    time.sleep(1)
-                    return self.cluster.has_settled(self.topic, workers)
-            time.sleep(0.3)
-        return False
+                settled = settled + 1 if self.cluster.has_settled(self.topic, workers) else 0
+        return settled == 3
 
-    def _end(self, names: Collection[str]) -> list[int]:
-        """Tell them to stop, all at once, and start them no more.  Their exit codes."""
+    def _end(self, names: Collection[str]) -> None:
+        """Tell them to stop, all at once, and start them no more."""
         with self._lock:
             parts = [(name, self._parts.pop(name)) for name in names if name in self._parts]
             for _, part in parts:
@@ -348,7 +361,6 @@ class Road:
         codes = [part.stop() for _, part in parts]
         for (name, _), code in zip(parts, codes, strict=True):
             self._expect_a_good_end(name, code)
-        return codes
 
     def _expect_a_good_end(self, name: str, code: int) -> None:
         # A worker that is still starting has not begun to listen to signals, and has nothing to give up.

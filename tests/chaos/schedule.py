@@ -9,7 +9,7 @@ from typing import Literal
 
 Cluster = Literal["embedded", "apache"]
 
-STORM_S = 20.0
+STORM_S = 16.0
 """How long faults come down while events flow; what is still going on then is brought to its end."""
 
 SESSION_TIMEOUT_S = 6
@@ -198,9 +198,11 @@ def plan(seed: int, clusters: Sequence[tuple[Cluster, int]], *, faults: int = 14
 def _when(kind: Kind) -> tuple[float, float]:
     """The part of the storm in which it begins."""
     if kind.whom == "upkeep":  # there must be something to do
-        return 0.45, 0.9
+        return 0.5, 0.9
+    if kind.name == STANDS_STILL:  # and then wakes up while there is still something to do
+        return 0.0, 0.4
     # What waits for a commit asks for it early enough that there is one.
-    return (0.0, 0.7) if kind.whom == "lake" or kind.longest_s > 8 else (0.0, 1.0)
+    return (0.0, 0.7) if kind.whom == "lake" else (0.0, 1.0)
 
 
 def _one_broker_at_a_time(faults: Sequence[Fault]) -> list[Fault]:
