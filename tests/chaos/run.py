@@ -43,7 +43,7 @@ CLUSTERS: tuple[tuple[ClusterKind, int], ...] = (
     ("apache", 3),
     ("embedded", 1),
 )
-"""They take turns; those of the first three seeds are what CI has time for."""
+"""They take turns; those of the first three seeds are what a short run has time for."""
 
 HAPPEN = 0.7
 """Of the faults that are planned so many must happen; some find nobody there."""
