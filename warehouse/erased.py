@@ -21,6 +21,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from ladder.errors import YesladderError
+from warehouse.durable import sync
 from warehouse.mentions import ids_in_letter
 
 Mode = Literal["erase", "anonymise"]
@@ -176,15 +177,6 @@ def salt_of(warehouse: Path) -> bytes:
 def people_of(ids: Collection[str], salt: bytes) -> list[str]:
     """Ids as a receipt keeps them; their order says nothing."""
     return sorted(hashed(one, salt) for one in ids)
-
-
-def sync(folder: Path) -> None:
-    """Have a folder's entries on the disk for good."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -37,6 +37,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from ladder.clock import Clock
 from ladder.errors import UsageError, YesladderError
 from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
+from warehouse.durable import sync
 from warehouse.erased import Erased
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -487,10 +488,10 @@ def _commit(
     clean = False
     # The commit has this number, or a later one if others committed meanwhile.
     while (entry := log / f"{number:020}.json").exists():
-        _sync(entry)
+        sync(entry)
         clean = clean or number % _CLEAN_EVERY == 0
         number += 1
-    _sync(log)
+    sync(log)
     if clean:
         # Another worker may be at it, too; what is left is taken the next time.
         with suppress(DeltaError, OSError):
@@ -508,7 +509,7 @@ def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime,
     target = folder / path
     if not target.parent.exists():
         target.parent.mkdir(exist_ok=True)
-        _sync(folder)
+        sync(folder)
     with target.open("wb") as file:
         pq.write_table(
             rows,
@@ -521,7 +522,7 @@ def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime,
         )
         file.flush()
         os.fsync(file.fileno())
-    _sync(target.parent)
+    sync(target.parent)
     ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], LAST_TIME[name]}}
     stats = {
         "numRecords": rows.num_rows,
@@ -572,12 +573,3 @@ def _leaves(schema: pa.Schema) -> list[str]:
 def _iso(at: datetime) -> str:
     """Delta keeps timestamp statistics in milliseconds; the upper end is therefore rounded up by its caller."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _sync(path: Path) -> None:
-    """Have a folder's entries, or a file that someone else wrote, on the disk for good."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

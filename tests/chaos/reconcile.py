@@ -12,8 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -23,14 +22,14 @@ from ladder.events import CANONICAL_HEADER, Event
 from ladder.rejects import REJECT_HEADER, decode_reject
 from ladder.tiers import Ladder
 from tests.chaos.sender import Ledger
+from tests.suites.drop_off_found import drop_off_found
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
-from tests.suites.tier_oracle import Counts, drop_off_rows
+from tests.suites.tier_oracle import drop_off_rows
 from warehouse.build import build
 from warehouse.check import check
 from warehouse.lake import Lake
 from warehouse.maintain import maintain
 from warehouse.quality import Gate
-from warehouse.query import run_sql
 from yesladder.resessionise import resessionise
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -378,18 +377,9 @@ def _expect_marts(
         return
     for unit in ("session", "visitor"):
         for mart, step, by_step in (("fct_tier_dropoff", "''", False), ("fct_step_dropoff", "step", True)):
-            found = _counts(lake.root.parent, mart, step, unit)
+            found = drop_off_found(lake.root.parent, mart, step, unit)
             wanted = drop_off_rows(events, ladder, unit, by_step=by_step)
             verdict.expect(found, wanted, f"{mart} by {unit}")
-
-
-def _counts(warehouse: Path, mart: str, step: str, unit: str) -> dict[tuple[date, int, str], Counts]:
-    rows = run_sql(
-        warehouse,
-        f"select date, tier, {step} as step, asked, yes, no, silent, implicit, reached, reached_next"
-        f" from {mart} where unit = '{unit}'",
-    ).to_pylist()
-    return {(row.pop("date"), row.pop("tier"), row.pop("step")): row for row in rows}
 
 
 def _some(ids: Collection[str]) -> str:

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from datetime import date
 from pathlib import Path
 
 import pytest
 
 from ladder.events import Event
 from ladder.rates import drop_off
+from tests.suites.drop_off_found import drop_off_found
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
-from tests.suites.tier_oracle import Counts, drop_off_rows, sessions_of, visitors_of
+from tests.suites.tier_oracle import drop_off_rows, sessions_of, visitors_of
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
@@ -34,12 +34,14 @@ def built(seed: int, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.mark.parametrize("unit", ["session", "visitor"])
 def test_tier_drop_off_is_what_plain_loops_count(seed: int, built: Path, unit: str) -> None:
-    assert dates_of(built, "fct_tier_dropoff", "''", unit) == drop_off_rows(events(seed), LADDER, unit)
+    assert drop_off_found(built, "fct_tier_dropoff", "''", unit) == drop_off_rows(events(seed), LADDER, unit)
 
 
 @pytest.mark.parametrize("unit", ["session", "visitor"])
 def test_step_drop_off_is_what_plain_loops_count(seed: int, built: Path, unit: str) -> None:
-    assert dates_of(built, "fct_step_dropoff", "step", unit) == drop_off_rows(events(seed), LADDER, unit, by_step=True)
+    assert drop_off_found(built, "fct_step_dropoff", "step", unit) == drop_off_rows(
+        events(seed), LADDER, unit, by_step=True
+    )
 
 
 @pytest.mark.parametrize("unit", ["session", "visitor"])
@@ -98,12 +100,3 @@ def test_sessions_and_visitors_are_those_of_the_events(seed: int, built: Path) -
 
 def events(seed: int) -> list[Event]:
     return seeded_events(seed, visitors=150)
-
-
-def dates_of(warehouse: Path, mart: str, step: str, unit: str) -> dict[tuple[date, int, str], Counts]:
-    rows = run_sql(
-        warehouse,
-        f"select date, tier, {step} as step, asked, yes, no, silent, implicit, reached, reached_next"
-        f" from {mart} where unit = '{unit}'",
-    ).to_pylist()
-    return {(row.pop("date"), row.pop("tier"), row.pop("step")): row for row in rows}

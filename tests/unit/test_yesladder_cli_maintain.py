@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,28 +10,8 @@ import pytest
 
 from tests.suites.seeded_lake import land, seeded_events
 from warehouse.lake import Lake
-from yesladder.cli import main
-from yesladder.settings import PREFIX, Settings
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs `yesladder maintain` in an empty folder; gives exit code, output and error output."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(PREFIX + name.upper(), raising=False)
-    monkeypatch.chdir(tmp_path)
-
-    def maintain(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["yesladder", "maintain", *arguments])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        said = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, said.out, said.err
-
-    return maintain
 
 
 @pytest.fixture
@@ -45,12 +24,12 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_a_pass_says_what_it_did_and_its_json_the_same(lake: Lake, run: Run) -> None:
-    code, out, _ = run("--warehouse", str(lake.root.parent), "--keep", "30d")
+    code, out, _ = run("maintain", "--warehouse", str(lake.root.parent), "--keep", "30d")
     assert code == 0
     assert out.splitlines()[0].startswith("events: 3 files became 1 (")
     assert out.splitlines()[-1] == "files now: events 1, rejects 0, checkpoints 0, sessions 1"
     assert len(lake.files("events")) == 1
-    code, out, _ = run("--warehouse", str(lake.root.parent), "--keep", "0s", "--json")
+    code, out, _ = run("maintain", "--warehouse", str(lake.root.parent), "--keep", "0s", "--json")
     done = json.loads(out)
     assert (code, done["vacuumed"]["files"], done["vacuumed"]["kept"]) == (0, 6, 0)
     assert done["files"] == {"events": 1, "rejects": 0, "checkpoints": 0, "sessions": 1}
@@ -58,7 +37,7 @@ def test_a_pass_says_what_it_did_and_its_json_the_same(lake: Lake, run: Run) -> 
 
 def test_what_was_too_old_is_told_in_rows(lake: Lake, run: Run) -> None:
     sessions = lake.scan("sessions").collect().height
-    code, out, _ = run("--warehouse", str(lake.root.parent), "--retain", "1d")
+    code, out, _ = run("maintain", "--warehouse", str(lake.root.parent), "--retain", "1d")
     assert code == 0
     assert out.splitlines()[0] == f"{sessions} rows of sessions were older than is kept"
     assert lake.files("sessions") == []
@@ -67,9 +46,9 @@ def test_what_was_too_old_is_told_in_rows(lake: Lake, run: Run) -> None:
 def test_a_check_of_a_sound_lake_changes_nothing_and_leaves_with_0(run: Run, tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     before = lake.versions()
-    code, out, _ = run("--check", "--warehouse", str(tmp_path))
+    code, out, _ = run("maintain", "--check", "--warehouse", str(tmp_path))
     assert (code, out) == (0, "0 files looked at: all is as the log says\n")
-    code, out, _ = run("--check", "--warehouse", str(tmp_path), "--json")
+    code, out, _ = run("maintain", "--check", "--warehouse", str(tmp_path), "--json")
     assert (code, json.loads(out)) == (0, {"ok": True, "files": 0, "faults": []})
     assert lake.versions() == before
 
@@ -77,11 +56,11 @@ def test_a_check_of_a_sound_lake_changes_nothing_and_leaves_with_0(run: Run, tmp
 def test_a_check_names_the_file_that_is_not_what_the_log_says_and_leaves_with_1(lake: Lake, run: Run) -> None:
     spoilt = Path(lake.files("events")[0])
     spoilt.write_bytes(spoilt.read_bytes()[:-9])
-    code, out, _ = run("--check", "--warehouse", str(lake.root.parent))
+    code, out, _ = run("maintain", "--check", "--warehouse", str(lake.root.parent))
     assert code == 1
     assert out.startswith(f"events/{spoilt.parent.name}/{spoilt.name}: it has ")
     assert out.splitlines()[-1] == "6 files looked at: 1 faults"
-    code, out, _ = run("--check", "--warehouse", str(lake.root.parent), "--json")
+    code, out, _ = run("maintain", "--check", "--warehouse", str(lake.root.parent), "--json")
     said = json.loads(out)
     assert (code, said["ok"], said["files"], len(said["faults"])) == (1, False, 6, 1)
     assert len(lake.files("events")) == 3
@@ -89,13 +68,13 @@ def test_a_check_names_the_file_that_is_not_what_the_log_says_and_leaves_with_1(
 
 @pytest.mark.parametrize("more", [[], ["--check"]])
 def test_a_warehouse_without_a_lake_is_wrong_usage(more: list[str], run: Run, tmp_path: Path) -> None:
-    code, out, err = run(*more, "--warehouse", str(tmp_path / "nothing"))
+    code, out, err = run("maintain", *more, "--warehouse", str(tmp_path / "nothing"))
     assert (code, out) == (2, "")
     assert "holds no lake yet" in err
     assert not (tmp_path / "nothing").exists()
 
 
 def test_what_is_no_duration_is_wrong_usage(lake: Lake, run: Run) -> None:
-    code, _, err = run("--warehouse", str(lake.root.parent), "--keep", "soon")
+    code, _, err = run("maintain", "--warehouse", str(lake.root.parent), "--keep", "soon")
     assert code == 2
     assert "--keep" in err
