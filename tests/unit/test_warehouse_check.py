@@ -90,14 +90,6 @@ def test_one_flipped_bit_in_any_page_is_found(lake: Lake, column: str) -> None:
     assert fault.startswith("events/landed_date=2026-03-01: it cannot be read to its end: ")
 
 
-def test_a_footer_that_only_some_readers_can_read_is_found(lake: Lake) -> None:
-    """Arrow reads over what is wrong here; DuckDB does not."""
-    path = first(lake)
-    flip_a_bit(path, int(path.stat().st_size * 0.6))
-    (fault,) = faults(lake)
-    assert fault.startswith("events/landed_date=2026-03-01: it cannot be read to its end: ")
-
-
 def swapped(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
     """The file with other rows in it, and a log that gives its size as it is now."""
     size = path.stat().st_size
