@@ -114,14 +114,7 @@ class Lake:
             raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
         for name, schema in TABLES.items():
             if not DeltaTable.is_deltatable(str(root / name)):
-                (root / name).mkdir(parents=True, exist_ok=True)
-                DeltaTable.create(
-                    str(root / name),
-                    schema=schema,
-                    partition_by=[LANDED.name],
-                    mode="ignore",
-                    configuration=_PROPERTIES,
-                )
+                _make(root / name, schema)
 
     def files(self, table: str) -> list[str]:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
@@ -421,6 +414,18 @@ class Claim:
 
     def _settled_app(self, partition: int) -> str:
         return _settled_app(self._source, partition)
+
+
+def _make(folder: Path, schema: pa.Schema) -> None:
+    """Make an empty table.  Should another process have made it at the same moment, that one is the table."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        DeltaTable.create(
+            str(folder), schema=schema, partition_by=[LANDED.name], mode="ignore", configuration=_PROPERTIES
+        )
+    except CommitFailedError:
+        if not DeltaTable.is_deltatable(str(folder)):
+            raise
 
 
 def _offset_app(source: str, partition: int) -> str:
