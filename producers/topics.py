@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -13,6 +14,9 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from producers.kafka_client import client_settings, connecting, said, wait_for_broker
+
+_OPEN_TRANSACTION_S = 1.0
+"""Where nothing more can be read for so long, what follows is not committed."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +75,82 @@ def ensure_topic(
 
 
 def end_offsets(connection: KafkaConnection, topic: str, *, timeout_s: float = 10.0) -> dict[int, int]:
-    """The offset that each partition's next record will get.  Raises ``YesladderError`` when Kafka does not say.
+    """The offset after each partition's last record that can be read; 0 where there is none.
 
-    Taken from the answers to fetches: asked for its latest offset, the embedded broker (Tansu 0.6) tells the one after
-    the first record of the last batch.
+    A transaction's mark is no record, nor is what was aborted or is not committed yet.  Raises ``YesladderError`` when
+    Kafka does not say.
     """
     with connecting(connection, timeout_s):
         consumer = KafkaConsumer(
-            **client_settings(connection, timeout_s), group_id=None, enable_auto_commit=False, fetch_max_wait_ms=50
+            **client_settings(connection, timeout_s),
+            group_id=None,
+            enable_auto_commit=False,
+            fetch_max_wait_ms=50,
+            isolation_level="read_committed",
         )
     try:
         places = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(places)
-        for place, nearly in consumer.end_offsets(places).items():
-            consumer.seek(place, nearly)
-        deadline = time.monotonic() + timeout_s
-        while any(consumer.highwater(place) is None for place in places):
-            if time.monotonic() > deadline:
-                raise YesladderError(f"Kafka at {connection.brokers} did not tell where {topic!r} ends")
-            consumer.poll(timeout_ms=100)
-        return {place.partition: consumer.highwater(place) for place in places}
+        found = _LastRecords(consumer, places, time.monotonic() + timeout_s).find()
+        return {place.partition: found[place] for place in places}
     except KafkaError as error:
         raise YesladderError(
             f"Kafka at {connection.brokers} did not tell where {topic!r} ends: {said(error)}"
         ) from None
+    except TimeoutError:
+        raise YesladderError(f"Kafka at {connection.brokers} did not tell where {topic!r} ends") from None
     finally:
         consumer.close()
+
+
+class _LastRecords:
+    """Finds the last record of each partition by reading backwards, sixteen times as far each time."""
+
+    def __init__(self, consumer: KafkaConsumer, places: list[TopicPartition], deadline: float) -> None:
+        self._consumer = consumer
+        self._deadline = deadline
+        self._begins = consumer.beginning_offsets(places)
+        # Asked for its latest offset, the embedded broker (Tansu 0.6) tells the one after the first record of the last
+        # batch; the answer to a fetch tells the end.
+        self._latest = consumer.end_offsets(places)
+        for place in places:
+            consumer.seek(place, self._latest[place])
+        while any(consumer.highwater(place) is None for place in places):
+            self._poll()
+        self._highs = {place: consumer.highwater(place) for place in places}
+
+    def find(self) -> dict[TopicPartition, int]:
+        found: dict[TopicPartition, int] = {}
+        back = 1
+        while left := [place for place in self._highs if place not in found]:
+            self._consumer.assign(left)
+            starts = {place: max(self._begins[place], self._highs[place] - back) for place in left}
+            found |= self._last_after(starts)
+            found |= {place: 0 for place in left if place not in found and starts[place] == self._begins[place]}
+            back *= 16
+        return found
+
+    def _last_after(self, starts: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        for place, start in starts.items():
+            self._consumer.seek(place, start)
+        found: dict[TopicPartition, int] = {}
+        moved = time.monotonic()
+        while any(self._consumer.position(place) < self._highs[place] for place in starts):
+            records = self._poll()
+            found |= {place: batch[-1].offset + 1 for place, batch in records.items()}
+            if records:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > _OPEN_TRANSACTION_S and all(
+                self._consumer.position(place) >= min(self._latest[place], self._highs[place]) for place in starts
+            ):
+                break
+        return found
+
+    def _poll(self) -> dict[TopicPartition, list[Any]]:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError
+        records: dict[TopicPartition, list[Any]] = self._consumer.poll(timeout_ms=100)
+        return records
 
 
 def is_reachable(connection: KafkaConnection, *, timeout_s: float = 2.0) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from kafka import KafkaProducer
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
@@ -41,6 +42,34 @@ def test_a_topic_ends_after_the_last_record_of_its_last_batch(broker: Broker) ->
         publisher.publish([Record(None, b"x", 1, ())] * records).result(timeout=10)
         assert end_offsets(broker.connection, topic) == {0: 0, 1: end}
     publisher.close(1)
+
+
+@pytest.mark.parametrize("broker", [pytest.param("apache", marks=pytest.mark.kafka)], indirect=True, scope="session")
+def test_marks_of_transactions_and_what_is_not_committed_are_no_end(broker: Broker) -> None:
+    topic = uuid4().hex
+    ensure_topic(broker.connection, topic, 2, 1)
+    producer = KafkaProducer(bootstrap_servers=broker.brokers, transactional_id=topic)
+    producer.init_transactions()
+
+    def transaction(records: int) -> None:
+        producer.begin_transaction()
+        for _ in range(records):
+            producer.send(topic, b"x", partition=0)
+        producer.flush()
+
+    transaction(5)
+    assert end_offsets(broker.connection, topic) == {0: 0, 1: 0}
+    producer.commit_transaction()
+    assert end_offsets(broker.connection, topic) == {0: 5, 1: 0}
+    for _ in range(3):
+        transaction(30)
+        producer.abort_transaction()
+    assert end_offsets(broker.connection, topic) == {0: 5, 1: 0}
+    transaction(2)
+    assert end_offsets(broker.connection, topic) == {0: 5, 1: 0}
+    producer.commit_transaction()
+    assert end_offsets(broker.connection, topic) == {0: 5 + 1 + 3 * 31 + 2, 1: 0}
+    producer.close()
 
 
 def test_a_missing_topic_ends_nowhere(broker: Broker) -> None:

@@ -439,7 +439,7 @@ def test_transactions_of_other_producers_leave_the_events_that_they_committed_an
         producer.flush()
         end()
     producer.close()
-    assert end_offsets(broker.connection, road.topic) == {0: 22}
+    assert end_offsets(broker.connection, road.topic) == {0: 10}
     (port,) = free_ports(1)
     with road.worker("--checkpoint-interval", "100ms", "--idle-after", "500ms", port=port) as worker:
         worker.until(lambda: len(road.rows("sessions")) == 1)
