@@ -38,9 +38,12 @@ if set(REASONS) != set(get_args(Reason)):
 
 
 class YesladderError(Exception):
-    """An expected failure, told to the user in one line."""
+    """An expected failure, told to the user in one line, whatever the names in it that others chose."""
 
     exit_code: ClassVar[int] = 1
+
+    def __str__(self) -> str:
+        return " ".join(super().__str__().splitlines())
 
 
 class UsageError(YesladderError):
