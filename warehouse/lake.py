@@ -456,7 +456,7 @@ def _paths_since(handle: DeltaTable, column: str, since: datetime) -> list[str]:
         return _paths(handle)
     kept = pc.fill_null(pc.greater_equal(actions[f"max.{column}"], pa.scalar(since, _TIME)), True)
     wanted = {unquote(path) for path in actions["path"].filter(kept).to_pylist()}
-    return [path for path in _paths(handle) if any(path.endswith(tail) for tail in wanted)]
+    return [path for path in _paths(handle) if "/".join(path.rsplit("/", 2)[1:]) in wanted]
 
 
 def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.LazyFrame:
