@@ -41,6 +41,7 @@ from warehouse.durable import sync
 from warehouse.erased import Erased
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _HARDLY_REPEAT = frozenset(
@@ -301,9 +302,11 @@ class Claim:
 
     def open_events(self, columns: Sequence[str]) -> pl.DataFrame:
         """Landed before ``next_offset``, not late, and in no session: the open sessions' events of all partitions."""
-        settled_until = {p: self._time(self._settled_app(p)) for p in self._partitions}
+        # A partition of which nothing is accounted for has no open events, and is no reason to read all of history.
+        begun = [p for p in self._partitions if self.next_offset(p) > 0]
+        settled_until = {p: self._time(self._settled_app(p)) for p in begun}
         times = list(settled_until.values())
-        since = None if None in times else min((at for at in times if at is not None), default=None)
+        since = None if None in times else min((at for at in times if at is not None), default=_END_OF_TIME)
         events = _scan(self._handles["events"], "events", since).filter(
             (pl.col("source") == self._source) & ~pl.col("late"),
             pl.any_horizontal(

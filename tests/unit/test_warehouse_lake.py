@@ -321,7 +321,12 @@ def test_an_event_whose_ids_first_bearer_is_in_a_session_is_open_all_the_same(la
     assert found["occurred_at"].to_list() == [NOON + timedelta(minutes=300)]
 
 
-def test_what_is_settled_is_not_read_again(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("partitions", "found", "files_read"), [([0], ["open"], 1), ([0, 1], ["open"], 1), ([1], [], 0)]
+)
+def test_what_is_settled_is_not_read_again_also_beside_a_partition_that_is_new(
+    partitions: list[int], found: list[str], files_read: int, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
     claim = lake.claim(SOURCE, [0])
     claim.commit(rows(events=events(("old", 0, 0)), sessions=[session(0, ("old", 0))]), {0: at(1, 0, 0)}, NOON)
     claim.commit(rows(events=events(("open", 500, 1))), {0: at(2, 500, 400)}, NOON)
@@ -333,8 +338,8 @@ def test_what_is_settled_is_not_read_again(lake: Lake, monkeypatch: pytest.Monke
         return scanned(files, **options)
 
     monkeypatch.setattr(pl, "scan_parquet", scan_parquet)
-    assert lake.claim(SOURCE, [0]).open_events(COLUMNS)["event_id"].to_list() == ["open"]
-    assert [len(files) for files in read] == [1]
+    assert lake.claim(SOURCE, partitions).open_events(COLUMNS)["event_id"].to_list() == found
+    assert sum(len(files) for files in read) == files_read
 
 
 def test_the_position_survives_the_summing_up_and_the_cleaning_of_the_log(
