@@ -38,12 +38,9 @@ if set(REASONS) != set(get_args(Reason)):
 
 
 class YesladderError(Exception):
-    """An expected failure, told to the user in one line, whatever the names in it that others chose."""
+    """An expected failure, told to the user in one line."""
 
     exit_code: ClassVar[int] = 1
-
-    def __str__(self) -> str:
-        return " ".join(super().__str__().splitlines())
 
 
 class UsageError(YesladderError):

@@ -34,7 +34,8 @@ class ColumnMap:
         """Raises ``UsageError`` when the file lacks one of them."""
         missing = [column for column in self.named() if column not in present]
         if missing:
-            raise UsageError(f"{origin}: there is no column {missing[0]!r}; its columns are {', '.join(present)}")
+            there = ", ".join(map(repr, present))
+            raise UsageError(f"{origin}: there is no column {missing[0]!r}; its columns are {there}")
 
 
 def parse_columns(text: str) -> ColumnMap:

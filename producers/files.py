@@ -82,7 +82,7 @@ def read_batches(
         except (EOFError, zlib.error, OSError, OverflowError, UnicodeDecodeError, pa.ArrowException) as error:
             if batch.events or batch.rejects:
                 yield batch
-            why = "the gzip stream breaks off" if isinstance(error, EOFError) else str(error)
+            why = "the gzip stream breaks off" if isinstance(error, EOFError) else " ".join(str(error).split())
             raise YesladderError(f"{path}: cannot be read any further than line {progress.line}: {why}") from None
         batch.bytes_read = progress.step()
         if batch.events or batch.rejects or batch.bytes_read:

@@ -270,7 +270,7 @@ def test_a_quote_that_is_never_closed_costs_some_rows_and_no_memory(tmp_path: Pa
 
 
 def test_columns_that_are_not_there_are_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"a\.csv: there is no column 'ts'; its columns are uid, action, time"):
+    with pytest.raises(UsageError, match=r"a\.csv: there is no column 'ts'; its columns are 'uid', 'action', 'time'"):
         read(write(tmp_path, "a.csv", b"uid,action,time\n"), COLUMNS)
     with pytest.raises(UsageError, match="the column 'uid' stands there twice"):
         read(write(tmp_path, "b.csv", b"uid,uid,action,ts\n"), COLUMNS)
@@ -278,7 +278,7 @@ def test_columns_that_are_not_there_are_refused_with_those_that_are(tmp_path: Pa
         read(write(tmp_path, "c.csv", b""), COLUMNS)
     parquet = tmp_path / "d.parquet"
     pl.DataFrame({"uid": ["a"], "action": ["b"]}).write_parquet(parquet)
-    with pytest.raises(UsageError, match=r"d\.parquet: there is no column 'ts'; its columns are uid, action"):
+    with pytest.raises(UsageError, match=r"d\.parquet: there is no column 'ts'; its columns are 'uid', 'action'"):
         read(parquet, COLUMNS)
 
 
