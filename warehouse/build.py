@@ -191,8 +191,8 @@ def _plan(lake: Lake, ladder: Ladder, last: Built | None, batches: Batches, full
     versions: dict[str, int] = {}
     current: dict[str, frozenset[str]] = {}
     for table in sorted(TABLES, key=lambda name: name != "sessions"):
-        versions[table] = lake.table(table).version()
-        current[table] = frozenset(f"{table}/{_relative(file, lake.root / table)}" for file in lake.files(table))
+        versions[table], files = lake.version_and_files(table)
+        current[table] = frozenset(f"{table}/{_relative(file, lake.root / table)}" for file in files)
     batches.give_up_replaced(frozenset().union(*current.values()))
     unbuilt = dict(current)
     rows_removed = False

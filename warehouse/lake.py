@@ -119,7 +119,12 @@ class Lake:
 
     def files(self, table: str) -> list[str]:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
-        return sorted(_paths(self.table(table)))
+        return self.version_and_files(table)[1]
+
+    def version_and_files(self, table: str) -> tuple[int, list[str]]:
+        """The version of a table's log, and its ``files`` at that version."""
+        handle = self.table(table)
+        return handle.version(), sorted(_paths(handle))
 
     def logged(self, table: str) -> list[LoggedFile]:
         """The current files of a table with what the log says of them, by path."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
+from deltalake import DeltaTable
 
 from answers.facts import Health, ReportFacts
 from answers.gather import gather
@@ -58,6 +59,27 @@ def test_marts_after_a_repair_are_those_of_all_events_and_every_event_is_account
     assert (after.landed, after.duplicates, after.unaccounted) == (len(events), len(copies), 0)
 
     assert not build(lake, LADDER, gate=gate, now=NOW + 4 * MINUTE).built
+
+
+def test_a_repair_between_two_looks_of_a_build_is_seen_by_the_next_build(lake: Lake, gate: Gate) -> None:
+    events = seeded_events(5, visitors=6)
+    land(lake, events[::2], first=0)
+    land(lake, events[1::2], first=10_000, late=True)
+    build(lake, LADDER, gate=gate, now=NOW)
+
+    class RepairedMeanwhile(Lake):
+        is_due = True
+
+        def table(self, name: str) -> DeltaTable:
+            handle = super().table(name)
+            if self.is_due:
+                self.is_due = False
+                resessionise(lake, LADDER, now=NOW + MINUTE)
+            return handle
+
+    assert not build(RepairedMeanwhile(lake.root), LADDER, gate=gate, now=NOW + 2 * MINUTE).built
+    build(lake, LADDER, gate=gate, now=NOW + 3 * MINUTE)
+    assert dropoff(lake, "session") == drop_off_rows(events, LADDER, "session")
 
 
 def land(lake: Lake, events: Sequence[Event], *, first: int, late: bool = False) -> None:
