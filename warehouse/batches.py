@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from warehouse import data_docs
+from warehouse.durable import write
 
 KEPT = 50
 """Folders of batches that passed, or were replaced, that are kept; held and accepted ones stay."""
@@ -97,7 +98,7 @@ class Batches:
 
     def record(self, batch: Batch) -> None:
         """Keep a verdict and renew the index page."""
-        (self.pages(batch.name) / "verdict.json").write_bytes(msgspec.json.format(msgspec.json.encode(batch)))
+        write(self.pages(batch.name) / "verdict.json", msgspec.json.format(msgspec.json.encode(batch)))
         self._batches[batch.name] = batch
         for old in (self.of_state("passed") + self.of_state("replaced"))[KEPT:]:
             shutil.rmtree(self._folder / old.name, ignore_errors=True)

@@ -13,3 +13,19 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def write(path: Path, data: bytes, *, private: bool = False) -> None:
+    """A whole file in the place of what is there, if anything: who reads or dies meanwhile finds the one or the other.
+
+    ``private``: for this user's eyes only.  Raises ``OSError``.
+    """
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    with draft.open("wb") as file:
+        if private:
+            draft.chmod(0o600)
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync(path.parent)

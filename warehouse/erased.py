@@ -21,7 +21,7 @@ from typing import Any, Literal, Self
 import polars as pl
 
 from ladder.errors import YesladderError
-from warehouse.durable import sync
+from warehouse.durable import sync, write
 from warehouse.mentions import ids_in_letter
 
 Mode = Literal["erase", "anonymise"]
@@ -148,7 +148,7 @@ def unfinished(warehouse: Path) -> dict[str, dict[str, Any]]:
 def write_receipt(warehouse: Path, name: str, receipt: Mapping[str, Any]) -> None:
     """Keep a receipt, on the disk for good."""
     folder = warehouse / ERASURES
-    _write(folder / f"{name}.json", (json.dumps(receipt, indent=2) + "\n").encode())
+    write(folder / f"{name}.json", (json.dumps(receipt, indent=2) + "\n").encode(), private=True)
     # The file system's clock ticks coarsely, and writers tell by this time that they must read the folder again.
     os.utime(folder, ns=(time.time_ns(), time.time_ns()))
 
@@ -167,7 +167,7 @@ def salt_of(warehouse: Path) -> bytes:
         if not folder.exists():
             folder.mkdir()
             sync(warehouse)
-        _write(path, secrets.token_bytes(_SALT_BYTES))
+        write(path, secrets.token_bytes(_SALT_BYTES), private=True)
     salt = path.read_bytes()
     if len(salt) != _SALT_BYTES:
         raise YesladderError(f"{path} is damaged, and the receipts beside it are of no use without: restore it")
@@ -177,17 +177,6 @@ def salt_of(warehouse: Path) -> bytes:
 def people_of(ids: Collection[str], salt: bytes) -> list[str]:
     """Ids as a receipt keeps them; their order says nothing."""
     return sorted(hashed(one, salt) for one in ids)
-
-
-def _write(path: Path, data: bytes) -> None:
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
-    with draft.open("wb") as file:
-        draft.chmod(0o600)
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    sync(path.parent)
 
 
 def _noted(warehouse: Path) -> set[str]:

@@ -16,6 +16,7 @@ from typing import Any
 from ladder.clock import Clock, going_on_from
 from ladder.tables import TABLES
 from warehouse.compaction import TARGET_BYTES, TARGET_ROWS, Compacted, compact, groups, shelf_of, standing_on
+from warehouse.durable import write
 from warehouse.lake import Lake
 from warehouse.locks import build_lock, upkeep_lock
 from warehouse.retention import first_day_kept, retire
@@ -141,9 +142,8 @@ def compact_all(
 
 
 def _write_down(warehouse: Path, done: Maintained, now: datetime) -> None:
-    draft = warehouse / f"{_LAST}.new"
-    draft.write_text(json.dumps({"began_at": now.isoformat()} | done.to_dict(), indent=2) + "\n", encoding="utf-8")
-    draft.replace(warehouse / _LAST)
+    told = {"began_at": now.isoformat()} | done.to_dict()
+    write(warehouse / _LAST, (json.dumps(told, indent=2) + "\n").encode())
 
 
 def _mib(size: int) -> str:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from warehouse.batches import KEPT, Batch, Batches, Failure
 
@@ -48,6 +51,18 @@ def test_verdicts_survive_the_process(tmp_path: Path) -> None:
     assert again.files("held") == {"events/x.parquet", "events/y.parquet", "sessions/z.parquet"}
     page = (tmp_path / "index.html").read_text()
     assert page.index("b001") < page.index(HELD.name)
+
+
+def test_a_verdict_that_the_disk_has_no_room_for_leaves_the_one_before(tmp_path: Path) -> None:
+    Batches(tmp_path).record(HELD)
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, allowed[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            Batches(tmp_path).accept_held()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert Batches(tmp_path).of_state("held") == [HELD]
 
 
 def test_accepting_lets_everything_in_that_is_held(tmp_path: Path) -> None:
