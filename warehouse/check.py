@@ -9,6 +9,7 @@ checkpoint has more rows than it counted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,8 +18,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake.exceptions import DeltaError
 
+from ladder.errors import YesladderError
 from ladder.tables import LANDED, TABLES, TIME_COLUMN
 from warehouse.lake import LAST_TIME, Lake, LoggedFile
 from warehouse.views import read_parquet
@@ -48,6 +49,15 @@ _RESTORE = (
 _REPORT = "stop the workers, keep a copy of the folder, and report it: this must not happen"
 
 
+def files_to_look_at(lake: Lake) -> int:
+    """How many files ``check`` looks at: those of the tables whose log can be read."""
+    total = 0
+    for table in TABLES:
+        with suppress(YesladderError):
+            total += len(lake.logged(table))
+    return total
+
+
 def check(lake: Lake, *, progress: Callable[[int], None] = lambda done: None) -> list[Fault]:
     """Everything that is wrong.  ``progress`` is told of each file looked at.  Nothing is changed.
 
@@ -65,8 +75,8 @@ def _check(lake: Lake, connection: duckdb.DuckDBPyConnection, progress: Callable
     for table in reversed(TABLES):
         try:
             files = lake.logged(table)
-        except DeltaError as error:
-            faults.append(Fault(table, f"its log cannot be read: {error}", _RESTORE))
+        except YesladderError as error:
+            faults.append(Fault(table, str(error), _RESTORE))
             continue
         faults.extend(_schema_faults(lake, table))
         sound[table] = []

@@ -193,8 +193,12 @@ class Lake:
         return {name: self.table(name).version() for name in TABLES}
 
     def table(self, name: str) -> DeltaTable:
-        """A fresh handle on a table."""
-        return DeltaTable(str(self.root / name))
+        """A fresh handle on a table.  Raises ``YesladderError`` for a log that cannot be read."""
+        try:
+            return DeltaTable(str(self.root / name))
+        except DeltaError as error:
+            why = str(error).splitlines()[0]  # what follows is where in Rust it happened
+            raise YesladderError(f"the log of the table {self.root / name} cannot be read: {why}") from None
 
     def settled_until(self, source: str, partition: int) -> datetime | None:
         """The time before which every event of a partition is late or in a session; None where nothing is settled."""

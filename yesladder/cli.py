@@ -494,11 +494,11 @@ def erase(
 
 def _check(lake: Lake, as_json: bool) -> None:
     """Leave with 1 where the lake is not what its log says."""
-    from warehouse.check import check
+    from warehouse.check import check, files_to_look_at
     from warehouse.locks import upkeep_lock
 
     with upkeep_lock(lake.root.parent, datetime.now(UTC)):
-        total = sum(len(lake.logged(table)) for table in lake.versions())
+        total = files_to_look_at(lake)
         with progress_bar("checking", total, quiet=as_json) as advance:
             faults = check(lake, progress=advance)
     if as_json:

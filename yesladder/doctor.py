@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ladder.durations import format_duration
-from ladder.errors import YesladderError
+from ladder.errors import UsageError, YesladderError
 from ladder.tiers import Ladder
 from yesladder.settings import Settings, read_settings
 
@@ -19,6 +19,8 @@ Level = Literal["ok", "note", "problem"]
 _MIN_FREE_BYTES = 1 << 30
 _STALE_AFTER = timedelta(hours=1)
 _NEARLY_FULL = 0.8
+
+_CHECK = "`yesladder maintain --check` names all that is damaged, and what to do"
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,10 @@ def _of_lag(settings: Settings, ends: Mapping[int, int]) -> Finding:
 
     if not (settings.warehouse / "lake").exists():
         return Finding("note", "worker", "nothing has landed from this topic", "`yesladder worker`")
-    claim = Lake(settings.warehouse / "lake").claim(f"kafka:{settings.topic}", list(ends))
+    try:
+        claim = Lake(settings.warehouse / "lake").claim(f"kafka:{settings.topic}", list(ends))
+    except YesladderError as error:
+        return Finding("problem", "worker", str(error), _CHECK)
     behind = {p: end - claim.next_offset(p) for p, end in ends.items()}
     if any(records < 0 for records in behind.values()):
         return Finding(
@@ -174,8 +179,11 @@ def _of_warehouse(settings: Settings, now: datetime) -> Iterator[Finding]:
         return
     try:
         fresh = freshness(Lake(settings.warehouse / "lake"))
-    except YesladderError as error:
+    except UsageError as error:
         yield Finding("note", "marts", str(error), "`yesladder build`")
+        return
+    except YesladderError as error:
+        yield Finding("problem", "marts", str(error), _CHECK)
         return
     said = f"built {fresh.built_at:%Y-%m-%d %H:%M} UTC, {fresh.sessions:,} sessions of {fresh.visitors:,} visitors"
     if fresh.unbuilt_files and now - fresh.built_at > _STALE_AFTER:

@@ -66,6 +66,18 @@ def test_a_check_names_the_file_that_is_not_what_the_log_says_and_leaves_with_1(
     assert len(lake.files("events")) == 3
 
 
+def test_a_check_tells_of_a_log_that_cannot_be_read_and_all_else_of_it_in_a_line(lake: Lake, run: Run) -> None:
+    (lake.root / "events" / "_delta_log" / f"{lake.versions()['events']:020}.json").write_text('{"add":{"pa')
+    code, out, _ = run("maintain", "--check", "--warehouse", str(lake.root.parent))
+    assert code == 1
+    assert out.startswith(f"events: the log of the table {lake.root / 'events'} cannot be read: ")
+    assert out.splitlines()[-1] == "3 files looked at: 1 faults"
+    for command in ("maintain", "resessionise", "build"):
+        code, _, err = run(command, "--warehouse", str(lake.root.parent))
+        assert code == 1
+        assert f"yesladder: the log of the table {lake.root / 'events'} cannot be read: " in err
+
+
 @pytest.mark.parametrize("more", [[], ["--check"]])
 def test_a_warehouse_without_a_lake_is_wrong_usage(more: list[str], run: Run, tmp_path: Path) -> None:
     code, out, err = run("maintain", *more, "--warehouse", str(tmp_path / "nothing"))

@@ -158,6 +158,10 @@ def test_marts_that_are_missing_fresh_stale_or_held_back(look: Examine, gate: Ga
     assert (found["marts"].level, found["quality"].level) == ("ok", "problem")
     assert "quality/index.html" in found["quality"].do
 
+    (lake.root / "events" / "_delta_log" / f"{lake.versions()['events']:020}.json").write_text("{")
+    found = look(**where)
+    assert (found["marts"].level, "maintain --check" in found["marts"].do) == ("problem", True)
+
 
 def test_a_finding_is_a_line_and_what_to_do_about_it() -> None:
     assert Finding("ok", "disk", "fine").line() == "ok      disk: fine"
