@@ -14,15 +14,20 @@ from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ladder.connection import KafkaConnection, SaslMechanism, SecurityProtocol
-from ladder.durations import parse_duration
+from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
-from ladder.tiers import Ladder, builtin_ladder, load_ladder
+from ladder.tiers import MAX_DURATION, Ladder, builtin_ladder, load_ladder
 
 PREFIX = "YESLADDER_"
 
 
 def _duration(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    duration = parse_duration(value)
+    if duration > MAX_DURATION:
+        raise ValueError(f"must be at most {format_duration(MAX_DURATION)}")
+    return duration
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]

@@ -91,6 +91,7 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatc
         ("max_reject_share", "1.5", "less than or equal to 1"),
         ("checkpoint_interval", "5", "'5' is no duration; write for example 90s, 30m, 2h, 1h30m or 14d"),
         ("build_every", "soon", "'soon' is no duration"),
+        ("retain", "800000d", "must be at most 36500d"),
         ("security_protocol", "TLS", "'PLAINTEXT', 'SSL'"),
     ],
 )
