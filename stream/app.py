@@ -214,6 +214,7 @@ class Assignments:
         if self.current is not None:
             self.current.closed = True
             self.current.emptied.set()
+            _forget_gauges()
         self.current = owner  # type: ignore[assignment]  # the transport passes on what `claim` gave it
 
     async def take(self, batch: Batch) -> None:
@@ -274,7 +275,9 @@ class Assignments:
             self.fail(error)
             raise
         metrics.CHECKPOINT_SECONDS.observe((self._now() - prepared.now).total_seconds())
-        self._measure(done, prepared.now)
+        _count(done)
+        if not owner.closed:
+            _measure(done, prepared.now)
 
     async def revoke(self) -> None:
         """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner."""
@@ -325,20 +328,6 @@ class Assignments:
             if silent and moves and sessioniser.open_since(p) is not None:
                 idle[p] = until
         return idle
-
-    def _measure(self, done: Checkpoint, now: datetime) -> None:
-        metrics.EVENTS_LANDED.inc(done.landed)
-        metrics.EVENTS_LATE.inc(done.late)
-        metrics.EVENTS_DUPLICATE.inc(done.duplicates)
-        metrics.SESSIONS_CLOSED.inc(done.sessions)
-        metrics.OFFSETS_SKIPPED.inc(done.skipped_offsets)
-        for reason, count in done.rejects.items():
-            metrics.EVENTS_REJECTED.labels(reason=reason).inc(count)
-        metrics.OPEN_EVENTS.set(done.open_events)
-        metrics.OPEN_SESSIONS.set(done.open_sessions)
-        for p, watermark in done.watermarks.items():
-            if watermark is not None:
-                metrics.WATERMARK_DELAY.labels(partition=str(p)).set((now - watermark).total_seconds())
 
     @property
     def is_at_work(self) -> bool:
@@ -510,6 +499,32 @@ def _assigned(app: Any) -> set[TP]:
         return set(app.consumer.assignment())
     except ConsumerNotStarted:
         return set()
+
+
+def _count(done: Checkpoint) -> None:
+    metrics.EVENTS_LANDED.inc(done.landed)
+    metrics.EVENTS_LATE.inc(done.late)
+    metrics.EVENTS_DUPLICATE.inc(done.duplicates)
+    metrics.SESSIONS_CLOSED.inc(done.sessions)
+    metrics.OFFSETS_SKIPPED.inc(done.skipped_offsets)
+    for reason, count in done.rejects.items():
+        metrics.EVENTS_REJECTED.labels(reason=reason).inc(count)
+
+
+def _measure(done: Checkpoint, now: datetime) -> None:
+    metrics.OPEN_EVENTS.set(done.open_events)
+    metrics.OPEN_SESSIONS.set(done.open_sessions)
+    for p, watermark in done.watermarks.items():
+        if watermark is not None:
+            metrics.WATERMARK_DELAY.labels(partition=str(p)).set((now - watermark).total_seconds())
+
+
+def _forget_gauges() -> None:
+    """Of partitions that were ours: from now on another worker tells of them."""
+    metrics.OPEN_EVENTS.set(0)
+    metrics.OPEN_SESSIONS.set(0)
+    metrics.WATERMARK_DELAY.clear()
+    metrics.LAG_RECORDS.clear()
 
 
 def _measure_lag(assignments: Assignments) -> None:

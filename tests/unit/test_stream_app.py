@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from prometheus_client import REGISTRY
 
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
@@ -130,6 +131,32 @@ def test_what_is_gathered_is_committed_at_the_next_checkpoint(rig: Rig) -> None:
         await rig.take(owner, record(2))
         await rig.checkpoint()
         assert (rig.offset(), owner.records, rig.ended) == (3, [], [])
+
+    run(test)
+
+
+def test_a_worker_tells_nothing_more_of_partitions_that_it_gave_up(tmp_path: Path) -> None:
+    gated = GatedLake(tmp_path)
+    rig = Rig(gated)
+
+    def told() -> tuple[float | None, float | None]:
+        delay = REGISTRY.get_sample_value("yesladder_watermark_delay_seconds", {"partition": "0"})
+        return REGISTRY.get_sample_value("yesladder_open_events"), delay
+
+    async def test() -> None:
+        gated.gate.set()
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        await rig.checkpoint()
+        assert told() == (1, 7200)
+        gated.gate.clear()
+        await rig.take(owner, record(1))
+        await rig.assignments.checkpoint()
+        revoked = asyncio.ensure_future(rig.assignments.revoke())
+        await asyncio.sleep(0)
+        gated.gate.set()
+        await revoked
+        assert told() == (0, None), "the commit that ended after it tells nothing either"
 
     run(test)
 
