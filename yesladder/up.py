@@ -9,6 +9,7 @@ import time
 import uuid
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
@@ -119,7 +120,7 @@ def _keep_running(
 ) -> None:
     """Start again what dies; one build, or one step of the upkeep, at a time.  A build follows each upkeep."""
     next_build = time.monotonic() + settings.build_every.total_seconds()
-    next_upkeep = time.monotonic() + _until_upkeep(settings)
+    next_upkeep = time.monotonic() + until_upkeep(settings, datetime.now(UTC))
     waiting: list[list[str]] = []
     running: Part | None = None
     while not stopping.wait(0.2):
@@ -154,10 +155,21 @@ def _tell(part: Part, code: int, console: Console) -> None:
     console.print(f"{datetime.now(UTC):%H:%M} UTC  {words}")
 
 
-def _until_upkeep(settings: Settings) -> float:
-    """Seconds until the first upkeep of this run: a day after the last one, so that short runs get theirs, too."""
+def until_upkeep(settings: Settings, now: datetime) -> float:
+    """Seconds until the first upkeep of a run that begins now.
+
+    A day after the last one or, before the first, after the lake was made: so that short runs get theirs, too.
+    """
     every = settings.upkeep_every.total_seconds()
     if every == 0:
         return math.inf
-    last = last_upkeep(settings.warehouse)
-    return every if last is None else max(0.0, every - (datetime.now(UTC) - last).total_seconds())
+    since = last_upkeep(settings.warehouse) or _made_at(settings.warehouse / "lake")
+    return every if since is None else max(0.0, every - (now - since).total_seconds())
+
+
+def _made_at(lake: Path) -> datetime | None:
+    """When the lake got its tables, of which none is added later."""
+    try:
+        return datetime.fromtimestamp(lake.stat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
