@@ -24,7 +24,7 @@ from ladder.errors import YesladderError
 from ladder.tables import TABLES
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
-from warehouse.built import MARTS, Built, ladder_hash, read_built, write_built
+from warehouse.built import BUILDING, MARTS, Built, ladder_hash, read_built, write_built
 from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
 from warehouse.lake import Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
@@ -135,7 +135,7 @@ def build(
         plan = _plan(lake, ladder, last, batches, full)
         clock.lap("look")
 
-        building = warehouse / "building" / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}" / MARTS
+        building = warehouse / BUILDING / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}" / MARTS
         work = warehouse / "dbt"
         landed: Mapping[str, int] = {}
         if any(plan.to_check.values()):

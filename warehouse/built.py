@@ -16,6 +16,9 @@ from ladder.tiers import Ladder
 
 MARTS = "marts.duckdb"
 
+BUILDING = "building"
+"""The folder of what a build holds only while it runs; what one that died has left there goes with the next."""
+
 
 @dataclass(frozen=True)
 class Built:

@@ -10,7 +10,9 @@ not be found again.
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, get_args
@@ -23,15 +25,15 @@ from ladder.tiers import Ladder
 from warehouse.anonymous import anonymised
 from warehouse.batches import Batches, State
 from warehouse.build import build
-from warehouse.built import MARTS
+from warehouse.built import BUILDING, MARTS
 from warehouse.data_docs import write_batch_index
 from warehouse.erased import ERASURES, Erased, Mode, people_of, receipts, salt_of, unfinished, write_receipt
 from warehouse.lake import Lake
 from warehouse.locks import build_lock, upkeep_lock
-from warehouse.maintain import files_in_marts
 from warehouse.mentions import SOUGHT_FROM, blotted, ids_in_letter
 from warehouse.quality import Gate
 from warehouse.retention import rewrite
+from warehouse.standing import files_in_marts
 from warehouse.vacuum import vacuum
 
 CROWD = 20
@@ -223,6 +225,8 @@ def _carry_out(
     progress("emptying pages of the quality gate")
     with build_lock(warehouse, clock(), patience_s=_PATIENCE_S):  # a build that read the old files has ended
         pages = _empty_pages(lake)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(warehouse / BUILDING)  # of one that died
     rebuilt = (warehouse / MARTS).exists()
     if rebuilt:
         build(lake, ladder, full=True, gate=gate, progress=progress, now=clock(), patience_s=_PATIENCE_S)

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 import duckdb
 
 from warehouse import data_docs
+from warehouse.built import BUILDING
 from warehouse.expectations import Expectation, batch_view, expectations
 
 SAMPLE = 5
@@ -31,7 +32,9 @@ def main() -> None:
 
     for line in sys.stdin:
         job = json.loads(line)
-        with TemporaryDirectory(prefix="yesladder-gate-") as folder:
+        building = Path(job["root"]).parent / BUILDING
+        building.mkdir(exist_ok=True)
+        with TemporaryDirectory(prefix="gate-", dir=building) as folder:
             database = Path(folder) / "batch.duckdb"
             rows, failures = _load(database, job)
             if rows:

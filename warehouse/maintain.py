@@ -20,7 +20,7 @@ from warehouse.durable import write
 from warehouse.lake import Lake
 from warehouse.locks import build_lock, upkeep_lock
 from warehouse.retention import first_day_kept, retire
-from warehouse.standing import files_in_marts as files_in_marts, standings
+from warehouse.standing import files_in_marts, standings
 from warehouse.vacuum import Vacuumed, vacuum
 
 Progress = Callable[[str, int, int], None]

@@ -21,6 +21,7 @@ from tests.suites.consumed import CANONICAL, Record
 from tests.suites.seeded_lake import LADDER, seeded_events
 from warehouse.batches import Batch, Batches
 from warehouse.build import build
+from warehouse.built import BUILDING
 from warehouse.check import check
 from warehouse.erased import unfinished
 from warehouse.erasure import Found, erase, find, resume
@@ -135,6 +136,14 @@ def test_a_person_is_nowhere_in_the_warehouse_any_more(lake: Lake, gate: Gate) -
     ]
     assert lake.scan("rejects").select(pl.len()).collect().item() == 1
     assert check(lake) == []
+
+
+def test_what_a_first_build_left_that_died_goes_too(lake: Lake) -> None:
+    left = lake.root.parent / BUILDING / "20260301T120000-7" / "marts.duckdb"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(NAMES[0])
+    erase(lake, LADDER, ["person-ann-laptop"], clock=clock)
+    assert mentions(lake) == set()
 
 
 def test_anonymised_the_counts_stay_and_nobody_is_known(lake: Lake, gate: Gate) -> None:
