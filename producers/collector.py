@@ -40,6 +40,10 @@ _log = logging.getLogger(__name__)
 
 _ERRORS_SHOWN = 10
 _TICK = timedelta(microseconds=1)
+
+_PUT_BACK_A_LITTLE = timedelta(minutes=1)
+"""A clock put back by no more than this is waited for, and arrival stays a total order.  By more, it was wrong before:
+until it had caught up, all events would seem to come at one moment, and be moved as far into the future."""
 _JSON = (b"content-type", b"application/json")
 
 
@@ -237,7 +241,8 @@ class _Collector:
         events: list[Event] = []
         rejects: list[Reject] = []
         errors: list[dict[str, Any]] = []
-        received_at = max(self._now(), self._next_received)
+        now = self._now()
+        received_at = self._next_received if now < self._next_received <= now + _PUT_BACK_A_LITTLE else now
         for place, message in enumerate(messages):
             raw = bytes(message)
             try:

@@ -89,8 +89,8 @@ def test_all_events_of_a_request_are_moved_by_the_same_time() -> None:
     assert {event.occurred_at for event in events} == {NOW - timedelta(minutes=30)}
 
 
-def test_arrival_is_a_total_order_even_when_the_clock_stands_still_or_goes_back() -> None:
-    clock: Iterator[datetime] = iter([NOW, NOW, NOW - timedelta(hours=1), NOW + timedelta(hours=1)])
+def test_arrival_is_a_total_order_even_when_the_clock_stands_still_or_goes_back_a_little() -> None:
+    clock: Iterator[datetime] = iter([NOW, NOW, NOW - timedelta(seconds=59), NOW + timedelta(hours=1)])
     rig = Rig(now=lambda: next(clock))
     for request in range(4):
         post(rig.app, {"batch": [track(2 * request), track(2 * request + 1)]})
@@ -99,6 +99,17 @@ def test_arrival_is_a_total_order_even_when_the_clock_stands_still_or_goes_back(
     assert [event.event_id for event in events] == [f"m{n}" for n in range(8)]
     assert len({event.received_at for event in events}) == 8
     assert events[-2].received_at == NOW + timedelta(hours=1)
+
+
+def test_a_clock_that_was_far_ahead_moves_no_event_once_it_is_right_again() -> None:
+    clock: Iterator[datetime] = iter([NOW + timedelta(days=1), NOW, NOW + timedelta(hours=1)])
+    rig = Rig(now=lambda: next(clock))
+    for hour in (0, 0, 1):
+        at = (NOW + timedelta(hours=hour)).isoformat()
+        post(rig.app, {"batch": [track(hour, timestamp=at)], "sentAt": at})
+
+    events, _ = stored(rig.publisher.records)
+    assert {event.occurred_at for event in events} == {NOW + timedelta(days=1), NOW, NOW + timedelta(hours=1)}
 
 
 def test_the_good_events_of_a_partly_bad_batch_are_kept_and_the_others_become_dead_letters(rig: Rig) -> None:
