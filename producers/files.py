@@ -34,12 +34,10 @@ _KEPT_BYTES = 256 * 1024
 class FileBatch:
     """Some of a file's events, in its order.
 
-    ``first_line``: where the batch begins, from 1 (in a parquet file: its row).
     ``bytes_read``: how far reading got in the file as it lies on the disk, since the batch before.
     """
 
     path: Path
-    first_line: int
     events: list[Event] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     bytes_read: int = 0
@@ -68,7 +66,7 @@ def read_batches(
     clock = _Clock(received_at)
     for path, read in zip(paths, readers, strict=True):
         progress = _Progress()
-        batch = FileBatch(path, 1)
+        batch = FileBatch(path)
         try:
             for outcome in read(path, clock, progress):
                 if isinstance(outcome, Reject):
@@ -78,7 +76,7 @@ def read_batches(
                 if len(batch.events) + len(batch.rejects) >= batch_size:
                     batch.bytes_read = progress.step()
                     yield batch
-                    batch = FileBatch(path, progress.line + 1)
+                    batch = FileBatch(path)
         except (EOFError, zlib.error, OSError, OverflowError, UnicodeDecodeError, pa.ArrowException) as error:
             if batch.events or batch.rejects:
                 yield batch

@@ -11,13 +11,11 @@ from pathlib import Path
 
 from ladder.errors import UsageError
 from ladder.events import Event
-from producers.columns import ColumnMap, parse_columns
-from producers.files import FileBatch, read_batches
+from producers.columns import ColumnMap
+from producers.files import read_batches
 from producers.publisher import Publisher
 from producers.records import pack, pack_reject
 from producers.window import PublishWindow
-
-__all__ = ["ColumnMap", "FileBatch", "Replayed", "parse_columns", "parse_speed", "read_batches", "replay"]
 
 _SHORTEST_SLEEP_S = 0.01
 

@@ -345,7 +345,7 @@ class Sessioniser:
         sequence = pa.ListArray.from_arrays(pa.array(offsets), sequence_rows)
 
         first_rows = events[starts]
-        user = _last(events["user_id"].is_not_null().to_numpy(), starts, ends)
+        user = _last(events["user_id"].is_not_null().to_numpy(), starts)
         columns: dict[str, Any] = {
             "session_id": _arrow(
                 first_rows.select(
@@ -443,7 +443,7 @@ def _first(flags: npt.NDArray[np.bool_], starts: Int64s, ends: Int64s) -> Int64s
     return np.where(first < ends, first, -1)
 
 
-def _last(flags: npt.NDArray[np.bool_], starts: Int64s, ends: Int64s) -> Int64s:
+def _last(flags: npt.NDArray[np.bool_], starts: Int64s) -> Int64s:
     """Per session the index of its last flagged row, else -1."""
     rows = np.where(flags, np.arange(len(flags)), -1)
     last = np.maximum.reduceat(rows, starts)

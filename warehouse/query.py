@@ -78,8 +78,8 @@ class StepRow:
 class Freshness:
     """How far the marts are behind.
 
-    ``newest_event_at``: the end of the newest session in the marts.  ``unbuilt_files``: files of the lake that no build
-    has seen, without those held back.  ``last_look``: what the quality gate said last.
+    ``unbuilt_files``: files of the lake that no build has seen, without those held back.  ``last_look``: what the
+    quality gate said last.
     """
 
     built_at: datetime
@@ -87,7 +87,6 @@ class Freshness:
     ladder: str
     sessions: int
     visitors: int
-    newest_event_at: datetime | None
     unbuilt_files: int
     held_back: tuple[Batch, ...]
     last_look: Batch | None
@@ -161,7 +160,6 @@ def freshness(lake: Lake) -> Freshness:
         built_at, was_full, ladder, sessions, visitors = marts.execute(
             "select finished_at, is_full, ladder, sessions, visitors from main.meta_builds order by build desc limit 1"
         ).fetchall()[0]
-        ((newest,),) = marts.execute("select max(ended_at) from main.fct_sessions").fetchall()
     batches = Batches(warehouse / "quality")
     built = read_built(warehouse / MARTS)
     seen = batches.files("held").union(*(built.files.values() if built is not None else ()))
@@ -176,7 +174,6 @@ def freshness(lake: Lake) -> Freshness:
         ladder,
         sessions,
         visitors,
-        newest,
         unbuilt,
         tuple(batches.of_state("held")),
         batches.latest(),
