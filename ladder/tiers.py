@@ -61,6 +61,7 @@ class Ladder:
 
     ``session_gap``: a silence of exactly this still belongs to the session, a longer one closes it.
     ``lateness``: how far behind the newest event of its Kafka partition an event may be and still count in the stream.
+    ``conversion_window``: a yes counts as the answer to an ask up to exactly so long after it.
     ``max_session_length`` and ``max_session_events`` cut (and flag) what no person does in one sitting.
     """
 
@@ -69,6 +70,7 @@ class Ladder:
     rules: tuple[Rule, ...]
     session_gap: timedelta = timedelta(minutes=30)
     lateness: timedelta = timedelta(hours=2)
+    conversion_window: timedelta = timedelta(days=1)
     max_session_length: timedelta = timedelta(hours=24)
     max_session_events: int = 10_000
 
@@ -119,6 +121,7 @@ class _LadderFile(msgspec.Struct, forbid_unknown_fields=True):
     tiers: list[Annotated[str, msgspec.Meta(min_length=1)]]
     session_gap: str = "30m"
     lateness: str = "2h"
+    conversion_window: str = "1d"
     max_session_length: str = "24h"
     max_session_events: Annotated[int, msgspec.Meta(ge=2)] = 10_000
     on: list[_RuleFile] = []
@@ -171,7 +174,7 @@ def parse_ladder(text: str, origin: str) -> Ladder:
         raise refuse("tiers", f"{twice!r} stands there twice")
 
     durations: dict[str, timedelta] = {}
-    for key in ("session_gap", "lateness", "max_session_length"):
+    for key in ("session_gap", "lateness", "conversion_window", "max_session_length"):
         try:
             durations[key] = parse_duration(getattr(file, key))
         except ValueError as error:

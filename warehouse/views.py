@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -47,13 +48,15 @@ def create_ladder_tiers(connection: duckdb.DuckDBPyConnection, ladder: Ladder) -
     connection.execute("create schema if not exists lake")
     connection.execute(
         "create or replace table lake.ladder_tiers"
-        " (ladder varchar, tier smallint, name varchar, next_tier smallint, has_ask boolean, has_yes boolean)"
+        " (ladder varchar, tier smallint, name varchar, next_tier smallint, has_ask boolean, has_yes boolean,"
+        " conversion_window_us bigint)"
     )
     marks = {(mark.tier, mark.role) for rule in ladder.rules for mark in rule.marks}
+    window_us = ladder.conversion_window // timedelta(microseconds=1)
     connection.executemany(
-        "insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?)",
+        "insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?, ?)",
         [
-            (ladder.name, tier, name, ladder.next_tier(tier), (tier, "ask") in marks, (tier, "yes") in marks)
+            (ladder.name, tier, name, ladder.next_tier(tier), (tier, "ask") in marks, (tier, "yes") in marks, window_us)
             for tier, name in enumerate(ladder.tiers, start=1)
         ],
     )

@@ -24,6 +24,11 @@
 {% macro default__explode(list) %}unnest({{ list }}){% endmacro %}
 {% macro spark__explode(list) %}explode({{ list }}){% endmacro %}
 
+{# One row per element of a list, as a struct of its place (from 1) and the entry; stands where explode may stand. #}
+{% macro explode_places(list) %}{{ return(adapter.dispatch('explode_places')(list)) }}{% endmacro %}
+{% macro default__explode_places(list) %}unnest(list_transform({{ list }}, lambda entry, place: struct_pack(place := place, entry := entry))){% endmacro %}
+{% macro spark__explode_places(list) %}explode(transform({{ list }}, (entry, place) -> struct(place + 1 as place, entry as entry))){% endmacro %}
+
 {# An aggregate: the values as a list, in the order of another expression. #}
 {% macro list_in_order(value, order_by) %}
     {{- return(adapter.dispatch('list_in_order')(value, order_by)) -}}
@@ -32,3 +37,8 @@
 {% macro spark__list_in_order(value, order_by) %}
     {{- "transform(array_sort(collect_list(struct(" ~ order_by ~ " as o, " ~ value ~ " as v))), x -> x.v)" -}}
 {% endmacro %}
+
+{# An aggregate: a quantile of a number, interpolated. #}
+{% macro quantile(value, share) %}{{ return(adapter.dispatch('quantile')(value, share)) }}{% endmacro %}
+{% macro default__quantile(value, share) %}quantile_cont({{ value }}, {{ share }}){% endmacro %}
+{% macro spark__quantile(value, share) %}percentile({{ value }}, {{ share }}){% endmacro %}

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ladder.events import Event
+from ladder.rates import wilson
+from tests.suites.ask_oracle import Asked, asks_of, leap_rows
+from tests.suites.seeded_lake import LADDER, NOW, land, seeded_events
+from warehouse.build import build
+from warehouse.lake import Lake
+from warehouse.quality import Gate
+from warehouse.query import run_sql
+
+
+def events() -> list[Event]:
+    return seeded_events(5, visitors=200)
+
+
+@pytest.fixture(scope="module")
+def built(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    lake = Lake(tmp_path_factory.mktemp("asks") / "lake")
+    land(lake, events())
+    assert build(lake, LADDER, gate=gate, now=NOW).built
+    return lake.root.parent
+
+
+@pytest.fixture(scope="module")
+def mature() -> list[Asked]:
+    known_until = max(event.occurred_at for event in events())
+    return [ask for ask in asks_of(events(), LADDER) if ask.asked_at + LADDER.conversion_window <= known_until]
+
+
+def test_every_ask_is_what_plain_loops_find(built: Path) -> None:
+    columns = ", ".join(Asked._fields)
+    rows = run_sql(built, f"select {columns} from fct_asks").to_pylist()
+    found = sorted((Asked(**row) for row in rows), key=lambda ask: ask[:4])
+    wanted = sorted(asks_of(events(), LADDER), key=lambda ask: ask[:4])
+    assert found == wanted
+    assert {ask.answer for ask in found} == {"yes", "no", None}
+    assert all(any(getattr(ask, name) for ask in found) for name in ("is_first", "is_last", "held_tier"))
+
+
+def test_leaps_are_what_plain_loops_count(built: Path) -> None:
+    names = ("asks", "yes", "no", "silent", "in_flight", "lost")
+    sums = ", ".join(f'cast(sum("{name}") as bigint) as "{name}"' for name in names)
+    rows = run_sql(
+        built, f"select held_tier, tier, {sums} from fct_leaps where segment = 'all' group by held_tier, tier"
+    ).to_pylist()
+    wanted = {leap: {name: counts[name] for name in names} for leap, counts in leap_rows(events(), LADDER).items()}
+    assert {(row.pop("held_tier"), row.pop("tier")): row for row in rows} == wanted
+    assert sum(counts["in_flight"] for counts in wanted.values()) > 0
+
+
+def test_nobody_is_lost_twice_and_segments_sum_to_all(built: Path) -> None:
+    lost = run_sql(
+        built, "select segment, sum(lost) as lost, sum(asks) as asks from fct_leaps group by segment"
+    ).to_pylist()
+    assert len({(row["lost"], row["asks"]) for row in lost}) == 1
+    assert len(lost) == 7
+    (visitors,) = run_sql(built, "select count(*) as n from dim_visitors where asks > 0").to_pylist()
+    assert 0 < lost[0]["lost"] <= visitors["n"]
+
+
+def test_momentum_counts_and_weighs_as_written(built: Path, mature: list[Asked]) -> None:
+    def bucket(ask: Asked) -> str:
+        return str(ask.earlier_yeses) if ask.earlier_yeses < 3 else "3+"
+
+    asked = Counter((bucket(ask), ask.tier) for ask in mature)
+    yes = Counter((bucket(ask), ask.tier) for ask in mature if ask.answer == "yes")
+    of_tier = Counter(ask.tier for ask in mature)
+    rows = run_sql(
+        built, "select * from fct_momentum where segment = 'all' and grouped_by = 'earlier yeses'"
+    ).to_pylist()
+    assert {row["bucket"] for row in rows} == {"0", "1", "2", "3+"}
+    for row in rows:
+        tiers = [tier for tier in of_tier if asked[row["bucket"], tier]]
+        asks = sum(asked[row["bucket"], tier] for tier in tiers)
+        said_yes = sum(yes[row["bucket"], tier] for tier in tiers)
+        assert (row["asks"], row["yes"]) == (asks, said_yes)
+        assert (row["yes_rate"], row["yes_rate_low"], row["yes_rate_high"]) == pytest.approx(wilson(said_yes, asks))
+        share = {tier: of_tier[tier] / sum(of_tier[tier] for tier in tiers) for tier in tiers}
+        rate = sum(share[tier] * yes[row["bucket"], tier] / asked[row["bucket"], tier] for tier in tiers)
+        assert row["adjusted_rate"] == pytest.approx(rate)
+
+
+def test_hesitation_has_numpys_quantiles(built: Path, mature: list[Asked]) -> None:
+    rows = run_sql(built, "select * from fct_hesitation where segment = 'all'").to_pylist()
+    assert len(rows) >= 4
+    for row in rows:
+        took = [
+            (ask.answered_at - ask.asked_at).total_seconds()
+            for ask in mature
+            if (ask.tier, ask.step) == (row["tier"], row["step"]) and ask.answered_at is not None
+        ]
+        found = [row["p10_seconds"], row["median_seconds"], row["p90_seconds"]]
+        assert found == pytest.approx(np.quantile(took, [0.1, 0.5, 0.9]))
+        assert row["unthinking"] == sum(seconds < 1 for seconds in took)
+        assert row["pondered"] == sum(seconds >= 60 for seconds in took)
