@@ -26,6 +26,14 @@ def interval(low: float, high: float) -> str:
     return f"{percent(low)} to {percent(high)}"
 
 
+def seconds(number: float) -> str:
+    """A time that passed, in the largest unit that it fills: ``0.4 s``, ``12 s``, ``3.5 min``, ``2.0 h``, ``4.1 d``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{number:.0f} s" if number >= 10 else f"{number:.1f} s"
+
+
 def utc(moment: datetime) -> str:
     """``28 Feb 2017, 12:45 UTC``; any zone is converted.  Raises ``ValueError`` for a time without a zone."""
     if moment.tzinfo is None:

@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -536,6 +537,77 @@ def tiers(unit: str, as_json: bool, **options: Any) -> None:
         _print_json(table.to_dict())
     else:
         Console().print(TiersTable(table.unit, table.tiers, step_rows(settings.warehouse, ladder, unit), ladder))
+
+
+_segment_option = click.option(
+    "--segment",
+    metavar="COLUMN",
+    help="A row for each of its values, as they were at the first touch: page_url, referrer, utm_source, utm_medium,"
+    " utm_campaign or device_class.",
+)
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@_segment_option
+@_json_option
+def leaps(segment: str | None, as_json: bool, **options: Any) -> None:
+    """What people held when they were asked for more, and where they were lost.
+
+    Example: yesladder leaps --segment device_class
+    """
+    from answers.asks_tables import LeapsTable
+    from warehouse.asks import leaps as found_leaps
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    found = found_leaps(settings.warehouse, ladder, segment)
+    if as_json:
+        _print_json({"segment": segment, **found.to_dict()})
+    else:
+        Console().print(LeapsTable(found, ladder, segment))
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@_segment_option
+@_json_option
+def momentum(segment: str | None, as_json: bool, **options: Any) -> None:
+    """Whether one yes makes the next more likely, with and without adjusting for the tier asked.
+
+    Example: yesladder momentum --json
+    """
+    from answers.asks_tables import MomentumTable
+    from warehouse.asks import momentum as found_momentum
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    rows = found_momentum(settings.warehouse, ladder, segment)
+    if as_json:
+        _print_json({"segment": segment, "momentum": [asdict(row) for row in rows]})
+    else:
+        Console().print(MomentumTable(rows, ladder, segment))
+
+
+@cli.command()
+@settings_options("warehouse", "ladder")
+@_segment_option
+@_json_option
+def hesitation(segment: str | None, as_json: bool, **options: Any) -> None:
+    """How long people take to answer, step by step.
+
+    Example: yesladder hesitation --segment utm_source
+    """
+    from answers.asks_tables import HesitationTable
+    from warehouse.asks import hesitation as found_hesitation
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    rows = found_hesitation(settings.warehouse, ladder, segment)
+    if as_json:
+        _print_json({"segment": segment, "hesitation": [asdict(row) for row in rows]})
+    else:
+        Console().print(HesitationTable(rows, ladder, segment))
 
 
 @cli.command()

@@ -206,7 +206,15 @@ def test_both_roads_leave_the_same_lake_column_by_column(
     assert_frame_equal(by_stream, by_file, check_row_order=False)
 
 
-MARTS = ["fct_sessions", "fct_tier_dropoff", "fct_tier_totals", "fct_step_dropoff", "dim_visitors"]
+MARTS = [
+    "fct_sessions",
+    "fct_tier_dropoff",
+    "fct_tier_totals",
+    "fct_step_dropoff",
+    "dim_visitors",
+    "fct_asks",
+    "fct_leaps",
+]
 
 
 @pytest.mark.parametrize("mart", MARTS)

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ladder.errors import UsageError
 from ladder.events import Event
 from ladder.rates import wilson
 from tests.suites.ask_oracle import Asked, asks_of, leap_rows
 from tests.suites.seeded_lake import LADDER, NOW, land, seeded_events
+from warehouse.asks import SEGMENTS, hesitation, leaps, momentum
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
@@ -100,3 +102,45 @@ def test_hesitation_has_numpys_quantiles(built: Path, mature: list[Asked]) -> No
         assert found == pytest.approx(np.quantile(took, [0.1, 0.5, 0.9]))
         assert row["unthinking"] == sum(seconds < 1 for seconds in took)
         assert row["pondered"] == sum(seconds >= 60 for seconds in took)
+
+
+def test_the_commands_functions_say_what_the_marts_say_summed_over_dates(built: Path) -> None:
+    counted = leap_rows(events(), LADDER)
+    found = leaps(built, LADDER)
+    assert [(leap.held_tier, leap.tier) for leap in found.leaps] == sorted(counted)
+    for leap in found.leaps:
+        counts = counted[leap.held_tier, leap.tier]
+        names = ("asks", "yes", "no", "silent", "in_flight", "lost")
+        assert [getattr(leap, name) for name in names] == [counts[name] for name in names]
+        assert (leap.yes_rate, leap.yes_rate_low, leap.yes_rate_high) == wilson(leap.yes, leap.asks)
+    on_long = sum(counts["lost"] for (held, tier), counts in counted.items() if tier - held > 1)
+    assert (found.lost, found.lost_on_long_leaps) == (sum(counts["lost"] for counts in counted.values()), on_long)
+    assert 0 < on_long < found.lost
+    assert found.to_dict()["long_leap_share"] == on_long / found.lost
+
+
+@pytest.mark.parametrize("segment", SEGMENTS)
+def test_every_segment_sums_to_all(built: Path, segment: str) -> None:
+    apart, together = leaps(built, LADDER, segment), leaps(built, LADDER)
+    assert (apart.lost, apart.lost_on_long_leaps) == (together.lost, together.lost_on_long_leaps)
+    assert sum(leap.asks for leap in apart.leaps) == sum(leap.asks for leap in together.leaps)
+    assert sum(row.answers for row in hesitation(built, LADDER, segment)) == sum(
+        row.answers for row in hesitation(built, LADDER)
+    )
+    assert sum(row.yes for row in momentum(built, LADDER, segment)) == sum(row.yes for row in momentum(built, LADDER))
+
+
+def test_buckets_stand_from_least_to_most(built: Path) -> None:
+    assert [(row.grouped_by, row.bucket) for row in momentum(built, LADDER)] == [
+        *[("earlier yeses", bucket) for bucket in ("0", "1", "2", "3+")],
+        ("since the last yes", "under a minute"),
+        ("since the last yes", "under an hour"),
+        ("since the last yes", "under a day"),
+        ("since the last yes", "a day or more"),
+        *[("tier held", bucket) for bucket in ("0", "1", "2", "4", "5")],
+    ]
+
+
+def test_a_segment_that_is_none_is_said(built: Path) -> None:
+    with pytest.raises(UsageError, match="there is no segment 'moon'; take page_url, referrer"):
+        leaps(built, LADDER, "moon")

@@ -28,6 +28,7 @@ TABLES = (
     "staging.stg_sessions",
     "intermediate.int_identity_links",
     "intermediate.int_repeated_events",
+    "intermediate.int_marks",
     "intermediate.int_session_steps",
     "intermediate.int_session_tiers",
     "intermediate.int_visitor_steps",
@@ -38,6 +39,10 @@ TABLES = (
     "main.fct_step_dropoff",
     "main.fct_tier_totals",
     "main.dim_visitors",
+    "main.fct_asks",
+    "main.fct_leaps",
+    "main.fct_momentum",
+    "main.fct_hesitation",
 )
 MINUTE = timedelta(minutes=1)
 

@@ -88,6 +88,7 @@ def _answer(
 def leap_rows(events: Sequence[Event], ladder: Ladder) -> dict[tuple[int, int], Counter[str]]:
     """The counts of ``fct_leaps`` for all visitors and dates, by tier held and tier asked."""
     known_until = max(event.occurred_at for event in events)
+    top = max(mark.tier for rule in ladder.rules for mark in rule.marks if mark.role == "yes")
     rows: dict[tuple[int, int], Counter[str]] = {}
     for ask in asks_of(events, ladder):
         counts = rows.setdefault((ask.held_tier, ask.tier), Counter())
@@ -96,5 +97,5 @@ def leap_rows(events: Sequence[Event], ladder: Ladder) -> dict[tuple[int, int], 
             continue
         counts["asks"] += 1
         counts[ask.answer or "silent"] += 1
-        counts["lost"] += ask.is_last and ask.answer != "yes"
+        counts["lost"] += ask.is_last and ask.answer != "yes" and ask.held_tier < top
     return rows

@@ -25,6 +25,7 @@ def test_a_ladder_file_in_full() -> None:
 name = "trial"
 session_gap = "45m"
 lateness = "0s"
+conversion_window = "14d"
 max_session_length = "1d"
 max_session_events = 500
 tiers = ["spark", "micro", "mini"]
@@ -56,6 +57,7 @@ is = [{ tier = "spark", role = "yes" }]
         ),
         session_gap=timedelta(minutes=45),
         lateness=timedelta(),
+        conversion_window=timedelta(days=14),
         max_session_length=timedelta(days=1),
         max_session_events=500,
     )
@@ -64,6 +66,7 @@ is = [{ tier = "spark", role = "yes" }]
 def test_what_a_file_leaves_out_has_its_default() -> None:
     found = parse_ladder(HEAD, "f")
     assert (found.session_gap, found.lateness) == (timedelta(minutes=30), timedelta(hours=2))
+    assert found.conversion_window == timedelta(days=1)
     assert (found.max_session_length, found.max_session_events) == (timedelta(hours=24), 10_000)
     assert found.rules == ()
 
@@ -105,6 +108,7 @@ def test_2_and_32_tiers_are_allowed() -> None:
             HEAD + 'session_gap = "2h"\nmax_session_length = "1h"',
             "line 4, max_session_length: must be at least session_gap",
         ),
+        (HEAD + 'conversion_window = "0s"', "line 3, conversion_window: must be longer than 0"),
         (HEAD + "max_session_events = 1", "line 3, max_session_events: Expected `int` >= 2"),
         (HEAD + 'max_session_events = "9"', "line 3, max_session_events: Expected `int`, got `str`"),
         (HEAD + "on = 5", "line 3, on: Expected `array`, got `int`"),

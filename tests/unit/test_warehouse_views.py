@@ -72,8 +72,9 @@ def test_the_ladders_tiers_become_a_table_that_can_be_made_again(connection: Any
     )
     create_ladder_tiers(connection, ladder)
     create_ladder_tiers(connection, replace(ladder, name="mine"))
+    day = 24 * 3600 * 1_000_000
     assert connection.execute("select * from lake.ladder_tiers order by tier").fetchall() == [
-        ("mine", 1, "look", 3, False, True),
-        ("mine", 2, "nothing", 3, False, False),
-        ("mine", 3, "buy", None, True, True),
+        ("mine", 1, "look", 3, False, True, day),
+        ("mine", 2, "nothing", 3, False, False, day),
+        ("mine", 3, "buy", None, True, True, day),
     ]

@@ -8,13 +8,22 @@ horizon as (
     from {{ ref('fct_sessions') }}
 ),
 
+top as (
+    select ladder, max(tier) as tier
+    from {{ source('lake', 'ladder_tiers') }}
+    where has_yes
+    group by ladder
+),
+
 asks as (
     select
         asks.*,
+        asks.is_last and coalesce(asks.answer <> 'yes', true) and asks.held_tier < top.tier as is_loss,
         asks.window_ends_at <= horizon.known_until as is_mature,
         coalesce(asks.answer = 'yes', false) as is_yes,
         coalesce(asks.answer = 'no', false) as is_no
     from {{ ref('fct_asks') }} as asks
+    inner join top on top.ladder = asks.ladder
     cross join horizon
 ),
 
@@ -42,6 +51,6 @@ select
     is_mature,
     is_yes,
     is_no,
-    is_last and not is_yes as is_loss,
+    is_loss,
     answer_seconds
 from final

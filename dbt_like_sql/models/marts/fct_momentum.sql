@@ -14,7 +14,7 @@ buckets as (
     union all
     select
         *,
-        'time since the last yes',
+        'since the last yes',
         case
             when seconds_since_yes < 60 then 'under a minute'
             when seconds_since_yes < 3600 then 'under an hour'

@@ -1,0 +1,138 @@
+"""Leaps, momentum and hesitation in the terminal, each a table with a sentence that says what it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from answers.numbers import count, interval, percent, seconds
+from answers.plain_text import plain
+from ladder.tiers import Ladder
+from warehouse.asks import Hesitation, Leaps, Momentum
+
+
+class LeapsTable:
+    """Tier held when asked against tier asked.  ``segment``: the column that rows are told apart by, if any."""
+
+    def __init__(self, found: Leaps, ladder: Ladder, segment: str | None) -> None:
+        self._found, self._ladder, self._segment = found, ladder, segment
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        found = self._found
+        yield Text("Leaps: what people held when they were asked for more", style="bold")
+        if not found.leaps:
+            yield Text("Nobody was asked for anything.")
+            return
+        yield plain(_of_the_lost(found))
+        yield ""
+        names = ("none", *self._ladder.tiers)
+        rows = [
+            [
+                leap.segment_value,
+                names[leap.held_tier],
+                names[leap.tier],
+                count(leap.asks),
+                count(leap.yes),
+                percent(leap.yes_rate) if leap.asks else "-",
+                interval(leap.yes_rate_low, leap.yes_rate_high) if leap.asks else "none closed",
+                count(leap.in_flight),
+                count(leap.lost),
+            ]
+            for leap in found.leaps
+        ]
+        left = ["held", "asked for"]
+        right = ["asks", "yes", "yes-rate", "95% interval", "in flight", "lost"]
+        yield _table(self._segment, left, right, rows)
+        yield Text("in flight: their conversion window is still open, so they are in no other column", style="dim")
+        yield Text("lost: people below the top whose last ask it was, and who never said yes again", style="dim")
+
+
+class MomentumTable:
+    """The yes-rate by what came before.  ``segment`` as in ``LeapsTable``."""
+
+    def __init__(self, found: Sequence[Momentum], ladder: Ladder, segment: str | None) -> None:
+        self._found, self._ladder, self._segment = found, ladder, segment
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("Momentum: does one yes make the next more likely?", style="bold")
+        if not self._found:
+            yield Text("No ask whose conversion window has passed.")
+            return
+        right = ["asks", "yes-rate", "95% interval", "adjusted", "95% interval"]
+        for grouped_by, found in groupby(self._found, key=lambda row: row.grouped_by):
+            rows = [
+                [
+                    row.segment_value,
+                    self._bucket(row),
+                    count(row.asks),
+                    percent(row.yes_rate),
+                    interval(row.yes_rate_low, row.yes_rate_high),
+                    percent(row.adjusted_rate),
+                    interval(row.adjusted_rate_low, row.adjusted_rate_high),
+                ]
+                for row in found
+            ]
+            yield ""
+            yield _table(self._segment, [grouped_by], right, rows)
+        yield ""
+        yield Text("adjusted: as if every row had been asked for the same mix of tiers", style="dim")
+
+    def _bucket(self, row: Momentum) -> str:
+        return ("none", *self._ladder.tiers)[int(row.bucket)] if row.grouped_by == "tier held" else row.bucket
+
+
+class HesitationTable:
+    """Time from ask to answer, step by step.  ``segment`` as in ``LeapsTable``."""
+
+    def __init__(self, found: Sequence[Hesitation], ladder: Ladder, segment: str | None) -> None:
+        self._found, self._ladder, self._segment = found, ladder, segment
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("Hesitation: from the ask to the answer", style="bold")
+        if not self._found:
+            yield Text("No answer to an ask whose conversion window has passed.")
+            return
+        rows = [
+            [
+                row.segment_value,
+                self._ladder.tiers[row.tier - 1],
+                row.step,
+                count(row.answers),
+                seconds(row.p10_seconds),
+                seconds(row.median_seconds),
+                seconds(row.p90_seconds),
+                percent(row.unthinking_share),
+                percent(row.pondered_share),
+            ]
+            for row in self._found
+        ]
+        right = ["answers", "fast", "median", "slow", "unthinking", "pondered"]
+        yield _table(self._segment, ["tier", "step"], right, rows)
+        yield Text("fast and slow: a tenth of the answers are faster, a tenth slower", style="dim")
+        yield Text("unthinking: in under a second; pondered: after a minute or more", style="dim")
+
+
+def _of_the_lost(found: Leaps) -> str:
+    if found.lost == 0:
+        return "Nobody is known to be lost."
+    of = f"Of {count(found.lost)} people lost, {count(found.lost_on_long_leaps)} ({percent(found.long_leap_share)};"
+    ends = interval(found.long_leap_share_low, found.long_leap_share_high)
+    return f"{of} {ends}) were lost on a leap of more than one tier."
+
+
+def _table(
+    segment: str | None, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
+) -> RenderableType:
+    """The first cell of each row is its segment value; it is shown where there is a segment."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in [*([segment] if segment else []), *left]:
+        table.add_column(name, overflow="fold")
+    for name in right:
+        table.add_column(name, justify="left" if "interval" in name else "right", no_wrap=True)
+    for value, *cells in rows:
+        table.add_row(*([plain(value or "(none)")] if segment else []), *map(plain, cells))
+    return table

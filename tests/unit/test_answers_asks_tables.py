@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import io
+
+from rich.console import Console, RenderableType
+
+from answers.asks_tables import HesitationTable, LeapsTable, MomentumTable
+from ladder.rates import wilson
+from ladder.tiers import Ladder
+from warehouse.asks import Hesitation, Leap, Leaps, Momentum
+
+LADDER = Ladder("l", ("spark", "micro", "mini"), ())
+
+
+def printed(table: RenderableType) -> list[str]:
+    out = io.StringIO()
+    Console(file=out, width=100, color_system=None).print(table)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def leap(held: int, tier: int, asks: int, yes: int, *, lost: int = 0, value: str = "") -> Leap:
+    return Leap(value, held, tier, asks, yes, 0, asks - yes, 2, lost, *wilson(yes, asks))
+
+
+def test_leaps_name_the_tiers_and_say_how_many_were_lost_on_long_ones() -> None:
+    found = Leaps(
+        (leap(0, 1, 1000, 600, lost=30), leap(0, 3, 0, 0), leap(1, 3, 50, 5, lost=10)), 40, 10, *wilson(10, 40)
+    )
+    assert printed(LeapsTable(found, LADDER, None))[1:7] == [
+        "Of 40 people lost, 10 (25.0%; 14.2% to 40.2%) were lost on a leap of more than one tier.",
+        "",
+        "held   asked for   asks  yes  yes-rate  95% interval    in flight  lost",
+        "none   spark      1,000  600     60.0%  56.9% to 63.0%          2    30",
+        "none   mini           0    0         -  none closed             2     0",
+        "spark  mini          50    5     10.0%  4.3% to 21.4%           2    10",
+    ]
+
+
+def test_with_a_segment_its_values_stand_first_and_do_nothing_to_the_terminal() -> None:
+    found = Leaps((leap(0, 1, 4, 2, value="[red]\x1b[0m"), leap(0, 1, 4, 2)), 0, 0, *wilson(0, 0))
+    lines = printed(LeapsTable(found, LADDER, "utm_source"))
+    assert "Nobody is known to be lost." in lines
+    assert [line.split("  ")[0] for line in lines if "spark" in line] == ["[red]\ufffd[0m", "(none)"]
+
+
+def test_momentum_has_a_table_for_each_grouping_and_names_the_tiers_held() -> None:
+    rates = (*wilson(40, 100), *wilson(50, 100))
+    found = [Momentum("", "earlier yeses", "3+", 100, 40, *rates), Momentum("", "tier held", "0", 100, 40, *rates)]
+    lines = printed(MomentumTable(found, LADDER, None))
+    assert "earlier yeses  asks  yes-rate  95% interval    adjusted  95% interval" in lines
+    assert "3+              100     40.0%  30.9% to 49.8%     50.0%  40.4% to 59.6%" in lines
+    assert any(line.startswith("none ") for line in lines)
+
+
+def test_hesitation_is_in_units_that_people_read() -> None:
+    row = Hesitation("", 2, "vote", 80, 0.44, 12.3, 7200, 20, *wilson(20, 80), 40, *wilson(40, 80))
+    lines = printed(HesitationTable([row], LADDER, None))
+    assert "micro  vote       80  0.4 s    12 s  2.0 h       25.0%     50.0%" in lines
+
+
+def test_nothing_to_show_is_said() -> None:
+    assert "Nobody was asked for anything." in printed(LeapsTable(Leaps((), 0, 0, *wilson(0, 0)), LADDER, None))
+    assert "No ask whose conversion window has passed." in printed(MomentumTable([], LADDER, None))
+    assert "No answer to an ask whose conversion window has passed." in printed(HesitationTable([], LADDER, None))
