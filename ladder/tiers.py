@@ -70,9 +70,9 @@ class Ladder:
     rules: tuple[Rule, ...]
     session_gap: timedelta = timedelta(minutes=30)
     lateness: timedelta = timedelta(hours=2)
-    conversion_window: timedelta = timedelta(days=1)
     max_session_length: timedelta = timedelta(hours=24)
     max_session_events: int = 10_000
+    conversion_window: timedelta = timedelta(days=1)
 
     def marks_of(self, name: str, properties: Mapping[str, object]) -> tuple[Mark, ...]:
         """All marks of one event, in the order of the file, each once."""

@@ -104,7 +104,7 @@ def leaps(warehouse: Path, ladder: Ladder, segment: str | None = None) -> Leaps:
         " group by segment_value, held_tier, tier order by segment_value, held_tier, tier",
         segment,
     )
-    found = tuple(Leap(*row, *wilson(row[4], row[3])) for row in rows)
+    found = tuple(Leap(*(*row, *wilson(row[4], row[3]))) for row in rows)
     lost = sum(leap.lost for leap in found)
     on_long = sum(leap.lost for leap in found if leap.tier - leap.held_tier > 1)
     return Leaps(found, lost, on_long, *wilson(on_long, lost))

@@ -38,6 +38,13 @@
     {{- "transform(array_sort(collect_list(struct(" ~ order_by ~ " as o, " ~ value ~ " as v))), x -> x.v)" -}}
 {% endmacro %}
 
+{# An aggregate: the sum of floats, added in the order of another expression, so that it is the same every time. #}
+{% macro sum_in_order(value, order_by) %}{{ return(adapter.dispatch('sum_in_order')(value, order_by)) }}{% endmacro %}
+{% macro default__sum_in_order(value, order_by) %}sum({{ value }} order by {{ order_by }}){% endmacro %}
+{% macro spark__sum_in_order(value, order_by) %}
+    {{- "aggregate(" ~ spark__list_in_order(value, order_by) ~ ", cast(0 as double), (sum, x) -> sum + x)" -}}
+{% endmacro %}
+
 {# An aggregate: a quantile of a number, interpolated. #}
 {% macro quantile(value, share) %}{{ return(adapter.dispatch('quantile')(value, share)) }}{% endmacro %}
 {% macro default__quantile(value, share) %}quantile_cont({{ value }}, {{ share }}){% endmacro %}

@@ -50,8 +50,8 @@ counted as (
         bucket,
         cast(sum(asks) as bigint) as asks,
         cast(sum(yes) as bigint) as yes,
-        sum(weight * cast(yes as double) / asks) / sum(weight) as adjusted_rate,
-        cast(sum(weight) as double) * sum(weight) / sum(cast(weight as double) * weight / asks) as adjusted_asks
+        {{ sum_in_order('weight * cast(yes as double) / asks', 'tier') }} / sum(weight) as adjusted_rate,
+        cast(sum(weight) as double) * sum(weight) / {{ sum_in_order('cast(weight as double) * weight / asks', 'tier') }} as adjusted_asks
     from by_tier
     group by ladder, segment, segment_value, grouped_by, bucket
 ),
