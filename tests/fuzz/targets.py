@@ -223,6 +223,7 @@ def _changed_event(chance: random.Random) -> bytes:
 _LADDER = """name = "l"
 session_gap = "30m"
 lateness = "2h"
+conversion_window = "1d"
 max_session_length = "24h"
 max_session_events = 100
 tiers = ["spark", "micro", "mini"]
