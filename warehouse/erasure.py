@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -25,7 +26,7 @@ from ladder.tiers import Ladder
 from warehouse.anonymous import anonymised
 from warehouse.batches import Batches, State
 from warehouse.build import build
-from warehouse.built import BUILDING, MARTS
+from warehouse.built import BUILDING, MARTS, read_built
 from warehouse.data_docs import write_batch_index
 from warehouse.erased import ERASURES, Erased, Mode, people_of, receipts, salt_of, unfinished, write_receipt
 from warehouse.lake import Lake
@@ -136,11 +137,13 @@ def erase(
 
     ``anonymise`` keeps the rows that have landed, under new ids.  ``linked``: how many visitors it may be where they
     are more than ``CROWD``.  ``gate``: as for ``build``.
-    Raises ``UsageError`` where the ids lead to more, or an erasure that was cut short is to be ended first (nothing
-    has changed then), what ``build`` raises, and ``YesladderError`` where a writer never pauses: then ``resume`` it.
+    Raises ``UsageError`` where the ids lead to more, the marts are another ladder's, or an erasure that was cut short
+    is to be ended first (nothing has changed then), what ``build`` raises, and ``YesladderError`` where a writer never
+    pauses: then ``resume`` it.
     """
     _refuse_nobody(names)
     warehouse = lake.root.parent
+    _refuse_another_ladder(warehouse, ladder)
     with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
         if unfinished(warehouse):
             raise UsageError("an earlier erasure was cut short: `yesladder erase` without an id ends it")
@@ -168,6 +171,7 @@ def resume(
     Arguments and errors are those of ``erase``.
     """
     warehouse = lake.root.parent
+    _refuse_another_ladder(warehouse, ladder)
     with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
         begun = unfinished(warehouse).get(name)
         if begun is None:
@@ -286,6 +290,16 @@ def _refuse_nobody(names: Iterable[str]) -> None:
     for one in names:
         if _is_nobody(one):
             raise UsageError(f"{one!r} is written for anybody whom a sender does not know; it is nobody's id")
+
+
+def _refuse_another_ladder(warehouse: Path, ladder: Ladder) -> None:
+    """It would leave the marts without sessions, and the anonymous with properties that no rule reads."""
+    built = read_built(warehouse / MARTS)
+    if built is not None and built.ladder != ladder.name:
+        raise UsageError(
+            f"the marts are those of the ladder {built.ladder!r}, and the one given is {ladder.name!r}: give theirs"
+            " (--ladder), or run `yesladder build` with this one first"
+        )
 
 
 def _theirs(ids: Collection[str]) -> pl.Expr:

@@ -14,7 +14,7 @@ import pytest
 
 from ladder.errors import UsageError, YesladderError
 from ladder.events import Event, encode
-from ladder.tiers import Ladder
+from ladder.tiers import Ladder, builtin_ladder
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake
 from tests.suites.consumed import CANONICAL, Record
@@ -122,6 +122,9 @@ def test_a_person_is_nowhere_in_the_warehouse_any_more(lake: Lake, gate: Gate) -
     warehouse = lake.root.parent
     assert len(mentions(lake)) > 3
     before = ids(lake)
+    with pytest.raises(UsageError, match="the marts are those of the ladder 'small', and the one given is 'built-in'"):
+        erase(lake, builtin_ladder(), ["person-ann-laptop"], gate=gate, clock=clock)
+    assert ids(lake) == before
     receipt = erase(lake, LADDER, ["person-ann-laptop"], gate=gate, clock=clock)
     assert mentions(lake) == set()
     assert ids(lake) == before - {"a1", "a2", "a3", "a4"}
