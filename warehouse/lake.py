@@ -200,10 +200,6 @@ class Lake:
             why = str(error).splitlines()[0]  # what follows is where in Rust it happened
             raise YesladderError(f"the log of the table {self.root / name} cannot be read: {why}") from None
 
-    def settled_until(self, source: str, partition: int) -> datetime | None:
-        """The time before which every event of a partition is late or in a session; None where nothing is settled."""
-        return _time_of(self.table("sessions").transaction_version(_settled_app(source, partition)))
-
     def scan(self, name: str) -> pl.LazyFrame:
         """A table's rows as they are now, without ``landed_date``."""
         return _scan(self.table(name), name)
