@@ -79,12 +79,13 @@ def groups(
     found: list[list[LoggedFile]] = []
     for _, found_there in sorted(shelves.items()):
         group: list[LoggedFile] = []
+        size = rows = 0
         for file in sorted(found_there, key=lambda file: (file.earliest, file.latest, file.path)):
-            bytes_then, rows_then = sum(f.size for f in group) + file.size, sum(f.rows for f in group) + file.rows
-            if bytes_then > target_bytes or rows_then > target_rows:
+            if size + file.size > target_bytes or rows + file.rows > target_rows:
                 found.append(group)
-                group = []
+                group, size, rows = [], 0, 0
             group.append(file)
+            size, rows = size + file.size, rows + file.rows
         found.append(group)
     return [group for group in found if len(group) > 1]
 
