@@ -8,6 +8,7 @@ a folder ``quality/BATCH`` in the warehouse with ``verdict.json`` and its pages.
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -79,8 +80,11 @@ class Batches:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        found = (msgspec.json.decode(path.read_bytes(), type=Batch) for path in folder.glob("*/verdict.json"))
-        self._batches = {batch.name: batch for batch in found}
+        self._batches: dict[str, Batch] = {}
+        for path in folder.glob("*/verdict.json"):
+            with suppress(FileNotFoundError):  # a build beside us has just forgotten it
+                batch = msgspec.json.decode(path.read_bytes(), type=Batch)
+                self._batches[batch.name] = batch
 
     def pages(self, name: str) -> Path:
         """The folder of a batch's pages, made if need be."""

@@ -65,6 +65,22 @@ def test_a_verdict_that_the_disk_has_no_room_for_leaves_the_one_before(tmp_path:
     assert Batches(tmp_path).of_state("held") == [HELD]
 
 
+def test_a_batch_that_a_build_forgets_meanwhile_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(2):
+        Batches(tmp_path).record(passed(n))
+    names: list[Path] = []
+    read = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        names.append(path)
+        if len(names) == 1:
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert len(Batches(tmp_path).of_state("passed")) == 1
+
+
 def test_accepting_lets_everything_in_that_is_held(tmp_path: Path) -> None:
     batches = Batches(tmp_path)
     batches.record(HELD)
