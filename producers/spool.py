@@ -160,8 +160,8 @@ class Spool:
 
     def set_aside(self, id_: int, reason: str) -> None:
         """Keep a record that Kafka will never take out of the others' way.  It is tried again by the next process."""
-        self._repaired(lambda: self._write("UPDATE records SET refused = ? WHERE id = ?", reason, id_))
-        self.refused += 1
+        statement = "UPDATE records SET refused = ? WHERE id = ?"
+        self.refused += self._repaired(lambda: self._write(statement, reason, id_))
 
     def oldest(self) -> datetime | None:
         """When the first record that waits came."""
@@ -249,9 +249,10 @@ class Spool:
         with self._transaction():
             self._sqlite.executemany("INSERT INTO records VALUES (?, ?, ?, NULL, ?, ?, ?, ?, ?, ?)", rows)
 
-    def _write(self, statement: str, *values: object) -> None:
+    def _write(self, statement: str, *values: object) -> int:
+        """How many rows it changed."""
         with self._transaction():
-            self._sqlite.execute(statement, values)
+            return self._sqlite.execute(statement, values).rowcount
 
     def _read(self, max_bytes: int, without: Collection[int]) -> Iterator[Spooled]:
         room = max_bytes

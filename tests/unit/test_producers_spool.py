@@ -190,6 +190,17 @@ def test_damage_found_while_it_runs_sets_the_file_aside_and_what_comes_is_kept(
     again.close()
 
 
+def test_a_record_that_is_gone_with_a_damaged_file_is_not_counted_as_kept_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    *_, last = put(spool, *(Record(None, bytes(30_000), 0, ()) for _ in range(200)))
+    spool.close()
+    spool = Spool(tmp_path)
+    damage(tmp_path / FILE, 8192, b"\xff" * ((tmp_path / FILE).stat().st_size - 8192))
+    spool.set_aside(last, "too large")
+    assert (spool.records, spool.refused) == (0, 0)
+    spool.close()
+
+
 def test_a_flipped_bit_in_a_value_is_told_with_the_record(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     put(spool, Record(None, b"needle-needle", 0, ()), RECORDS[0])
