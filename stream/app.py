@@ -152,7 +152,7 @@ class Assignment:
 class Assignments:
     """Who owns the partitions now (see ``stream.transport.Assignments``), and the checkpoints made in its name.
 
-    ``is_finished``: the last checkpoint before the end was made.
+    ``is_stopping``: the worker was told to stop.  ``is_finished``: the last checkpoint before the end was made.
     """
 
     def __init__(
@@ -165,6 +165,7 @@ class Assignments:
         elapsed_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.current: Assignment | None = None
+        self.is_stopping = False
         self.is_finished = False
         self._elapsed_s = elapsed_s
         self._looked_at_s = elapsed_s()
@@ -279,8 +280,20 @@ class Assignments:
         if not owner.closed:
             _measure(done, prepared.now)
 
+    async def finish(self) -> None:
+        """The last checkpoint; with ``drain`` it closes the sessions that are still open."""
+        await self.checkpoint(finish=self._settings.drain)
+        await self.settle()
+        self.is_finished = True
+
     async def revoke(self) -> None:
-        """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner."""
+        """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner.
+
+        Where all workers are told to stop the first to leave the group makes it take the others' partitions away, and
+        there is no next owner: a worker that is stopping finishes first.
+        """
+        if self.is_stopping and not self.is_finished:
+            await self.finish()
         owner = self.current
         self.replace(None)
         if owner is not None:
@@ -443,13 +456,14 @@ def create_app(
             _measure_lag(assignments)
 
     async def give_up(*_: Any, **__: Any) -> None:
-        await assignments.revoke()
+        try:
+            await assignments.revoke()
+        except Exception as error:
+            assignments.fail(error)
 
     async def last_checkpoint(*_: Any, **__: Any) -> None:
         try:
-            await assignments.checkpoint(finish=settings.drain)
-            await assignments.settle()
-            assignments.is_finished = True
+            await assignments.finish()
         except Exception as error:
             assignments.fail(error)
 
@@ -489,6 +503,7 @@ class _Worker(faust.Worker):
 
     async def stop(self) -> None:
         assignments = self.app.assignments
+        assignments.is_stopping = True
         threading.Thread(target=assignments.end_unless_stopped, args=(_STOP_WITHIN,), daemon=True).start()
         await super().stop()
 

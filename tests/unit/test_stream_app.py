@@ -359,6 +359,32 @@ def test_giving_partitions_up_waits_for_the_commit_under_way(tmp_path: Path) -> 
     run(test)
 
 
+@pytest.mark.parametrize("is_under_way", [False, True], ids=["before its last checkpoint", "during it"])
+def test_a_stopping_worker_whose_partitions_are_taken_away_closes_its_sessions_first(
+    tmp_path: Path, is_under_way: bool
+) -> None:
+    """The other workers were told to stop, too, and left the group before it: nobody would close them."""
+    lake = GatedLake(tmp_path)
+    rig = Rig(lake, replace(SETTINGS, drain=True))
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0), record(1))
+        rig.assignments.is_stopping = True
+        last = asyncio.ensure_future(rig.assignments.finish()) if is_under_way else None
+        await asyncio.sleep(0)
+        given_up = asyncio.ensure_future(rig.assignments.revoke())
+        await lake.wait_reached()
+        lake.gate.set()
+        await given_up
+        assert rig.assignments.current is None
+        await (last or rig.assignments.finish())
+
+    run(test)
+    assert lake.scan("sessions").select("events").collect().rows() == [(2,)]
+    assert rig.ended == []
+
+
 def test_a_claim_sees_what_the_assignment_before_it_was_writing(tmp_path: Path) -> None:
     lake = GatedLake(tmp_path)
     rig = Rig(lake)
