@@ -1,4 +1,4 @@
-"""Leaps, momentum and hesitation in the terminal, each a table with a sentence that says what it shows."""
+"""Leaps, momentum, hesitation and what follows on a yes in the terminal, each a table with what its words mean."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from answers.numbers import count, interval, percent, seconds
 from answers.plain_text import plain
 from ladder.tiers import Ladder
-from warehouse.asks import Hesitation, Leaps, Momentum
+from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
 
 
 class LeapsTable:
@@ -114,6 +114,39 @@ class HesitationTable:
         yield _table(self._segment, ["tier", "step"], right, rows)
         yield Text("fast and slow: a tenth of the answers are faster, a tenth slower", style="dim")
         yield Text("unthinking: in under a second; pondered: after a minute or more", style="dim")
+
+
+class AfterYesTable:
+    """What follows on a yes: its reward, a cheer, the next yes.  ``segment`` as in ``LeapsTable``."""
+
+    def __init__(self, found: Sequence[AfterYes], ladder: Ladder, segment: str | None) -> None:
+        self._found, self._ladder, self._segment = found, ladder, segment
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text("After a yes: the promised reward, a cheer, the next yes", style="bold")
+        if not self._found:
+            yield Text("Nobody said yes to anything.")
+            return
+        rows = [
+            [
+                row.segment_value,
+                self._ladder.tiers[row.tier - 1],
+                row.step,
+                count(row.yeses),
+                percent(row.rewarded_share) if row.has_reward else "-",
+                "-" if row.median_reward_seconds is None else seconds(row.median_reward_seconds),
+                percent(row.cheered_share) if row.has_cheer else "-",
+                percent(row.next_rate_cheered) if row.next_asks_cheered else "-",
+                percent(row.next_rate_uncheered) if row.next_asks_uncheered else "-",
+            ]
+            for row in self._found
+        ]
+        right = ["yeses", "rewarded", "after", "cheered", "next yes, cheered", "not cheered"]
+        yield _table(self._segment, ["tier", "step"], right, rows)
+        yield Text("-: the ladder names no such event for the step, or there is none to count", style="dim")
+        yield Text(
+            "rewarded and cheered: of the yeses; after: the median; a cheer counts within 10 seconds", style="dim"
+        )
 
 
 def _of_the_lost(found: Leaps) -> str:

@@ -1,11 +1,11 @@
-"""Questions to the marts of asks: leaps, momentum and hesitation.
+"""Questions to the marts of asks and yeses: leaps, momentum, hesitation, and what follows on a yes.
 
 Each raises ``UsageError`` for a segment that the marts do not know, and where no marts were built with this ladder.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,41 @@ class Hesitation:
 
 
 @dataclass(frozen=True)
+class AfterYes:
+    """What follows on the yeses of a step: its reward, a cheer within 10 seconds, and the answer to the next ask.
+
+    ``has_reward`` and ``has_cheer``: whether the ladder names an event for it.  Shares and rates with the ends of their
+    95 % intervals; rates are of next asks whose conversion window has passed.
+    """
+
+    segment_value: str
+    tier: int
+    step: str
+    has_reward: bool
+    has_cheer: bool
+    yeses: int
+    rewarded: int
+    rewarded_share: float
+    rewarded_share_low: float
+    rewarded_share_high: float
+    median_reward_seconds: float | None
+    cheered: int
+    cheered_share: float
+    cheered_share_low: float
+    cheered_share_high: float
+    next_asks_cheered: int
+    next_yes_cheered: int
+    next_rate_cheered: float
+    next_rate_cheered_low: float
+    next_rate_cheered_high: float
+    next_asks_uncheered: int
+    next_yes_uncheered: int
+    next_rate_uncheered: float
+    next_rate_uncheered_low: float
+    next_rate_uncheered_high: float
+
+
+@dataclass(frozen=True)
 class Leaps:
     """All leaps, and what share of the people lost was lost on those of more than one tier."""
 
@@ -126,15 +161,16 @@ def momentum(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tup
 
 def hesitation(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tuple[Hesitation, ...]:
     """By segment value, tier and step; a step that nobody answered has no row."""
-    rows = _rows(
-        warehouse,
-        ladder,
-        "select segment_value, tier, step, answers, p10_seconds, median_seconds, p90_seconds, unthinking,"
-        " unthinking_share, unthinking_share_low, unthinking_share_high, pondered, pondered_share, pondered_share_low,"
-        " pondered_share_high from main.fct_hesitation where segment = ? order by segment_value, tier, step",
-        segment,
-    )
-    return tuple(Hesitation(*row) for row in rows)
+    columns = ", ".join(field.name for field in fields(Hesitation))
+    query = f"select {columns} from main.fct_hesitation where segment = ? order by segment_value, tier, step"
+    return tuple(Hesitation(*row) for row in _rows(warehouse, ladder, query, segment))
+
+
+def after_yes(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tuple[AfterYes, ...]:
+    """By segment value, tier and step; a step that nobody said yes to has no row."""
+    columns = ", ".join(field.name for field in fields(AfterYes))
+    query = f"select {columns} from main.fct_after_yes where segment = ? order by segment_value, tier, step"
+    return tuple(AfterYes(*row) for row in _rows(warehouse, ladder, query, segment))
 
 
 def _rows(warehouse: Path, ladder: Ladder, query: str, segment: str | None) -> list[tuple[Any, ...]]:

@@ -31,7 +31,7 @@ from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.locks import build_lock
 from warehouse.quality import Gate
 from warehouse.standing import JUDGED_APART, noted, standings
-from warehouse.views import create_ladder_tiers, create_lake_views
+from warehouse.views import create_ladder_tables, create_lake_views
 
 Progress = Callable[[str], None]
 """Told in a few words what is being done now."""
@@ -285,7 +285,7 @@ def _begin(building: Path, marts: Path, lake: Lake, ladder: Ladder, full: bool, 
     try:
         nothing: Files = {table: frozenset() for table in TABLES}
         create_lake_views(connection, lake.root, *((nothing, _union(known, new)) if full else (known, new)))
-        create_ladder_tiers(connection, ladder)
+        create_ladder_tables(connection, ladder)
     finally:
         connection.close()
 

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from ladder.tables import LANDED, TABLES
-from ladder.tiers import Ladder
+from ladder.tiers import Ladder, Mark
 
 _TYPES: dict[pa.DataType, str] = {
     pa.string(): "varchar",
@@ -43,8 +43,8 @@ def create_lake_views(
         connection.execute(f"create or replace view lake.{table} as {body}")
 
 
-def create_ladder_tiers(connection: duckdb.DuckDBPyConnection, ladder: Ladder) -> None:
-    """(Re)create the table ``lake.ladder_tiers``, one row per tier."""
+def create_ladder_tables(connection: duckdb.DuckDBPyConnection, ladder: Ladder) -> None:
+    """(Re)create ``lake.ladder_tiers``, one row per tier, and ``lake.ladder_steps``, one row per tier and step."""
     connection.execute("create schema if not exists lake")
     connection.execute(
         "create or replace table lake.ladder_tiers"
@@ -60,6 +60,14 @@ def create_ladder_tiers(connection: duckdb.DuckDBPyConnection, ladder: Ladder) -
             for tier, name in enumerate(ladder.tiers, start=1)
         ],
     )
+    connection.execute(
+        "create or replace table lake.ladder_steps"
+        " (ladder varchar, tier smallint, step varchar, has_reward boolean, has_cheer boolean)"
+    )
+    every = {mark for rule in ladder.rules for mark in rule.marks}
+    for tier, step in sorted({(mark.tier, mark.step) for mark in every}):
+        follow = (Mark(tier, "reward", step) in every, Mark(tier, "cheer", step) in every)
+        connection.execute("insert into lake.ladder_steps values (?, ?, ?, ?, ?)", [ladder.name, tier, step, *follow])
 
 
 def read_parquet(root: Path, files: Collection[str], *, filename: bool = False) -> str:

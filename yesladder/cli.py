@@ -610,6 +610,27 @@ def hesitation(segment: str | None, as_json: bool, **options: Any) -> None:
         Console().print(HesitationTable(rows, ladder, segment))
 
 
+@cli.command("after-yes")
+@settings_options("warehouse", "ladder")
+@_segment_option
+@_json_option
+def after_yes(segment: str | None, as_json: bool, **options: Any) -> None:
+    """What follows on a yes: whether its reward arrived, whether it was cheered, and the next yes.
+
+    Example: yesladder after-yes --json
+    """
+    from answers.asks_tables import AfterYesTable
+    from warehouse.asks import after_yes as found_after_yes
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    rows = found_after_yes(settings.warehouse, ladder, segment)
+    if as_json:
+        _print_json({"segment": segment, "after_yes": [asdict(row) for row in rows]})
+    else:
+        Console().print(AfterYesTable(rows, ladder, segment))
+
+
 @cli.command()
 @click.argument("statement")
 @settings_options("warehouse")

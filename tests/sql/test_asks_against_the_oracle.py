@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,23 @@ import pytest
 from ladder.errors import UsageError
 from ladder.events import Event
 from ladder.rates import wilson
-from tests.suites.ask_oracle import Asked, asks_of, leap_rows
-from tests.suites.seeded_lake import LADDER, NOW, land, seeded_events
-from warehouse.asks import SEGMENTS, hesitation, leaps, momentum
+from ladder.tiers import Mark, Rule
+from tests.suites.ask_oracle import Asked, Said, asks_of, leap_rows, yeses_of
+from tests.suites.seeded_lake import LADDER as SMALL, NOW, land, seeded_events
+from warehouse.asks import SEGMENTS, after_yes, hesitation, leaps, momentum
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
 from warehouse.query import run_sql
+
+LADDER = replace(
+    SMALL,
+    rules=(
+        *SMALL.rules,
+        Rule("Scrolled", {}, (Mark(2, "reward", "vote"), Mark(4, "cheer", "sign up"))),
+        Rule("Mouse Moved", {"paid": True}, (Mark(4, "reward", "sign up"),)),
+    ),
+)
 
 
 def events() -> list[Event]:
@@ -25,7 +36,7 @@ def events() -> list[Event]:
 @pytest.fixture(scope="module")
 def built(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = Lake(tmp_path_factory.mktemp("asks") / "lake")
-    land(lake, events())
+    land(lake, events(), ladder=LADDER)
     assert build(lake, LADDER, gate=gate, now=NOW).built
     return lake.root.parent
 
@@ -144,3 +155,39 @@ def test_buckets_stand_from_least_to_most(built: Path) -> None:
 def test_a_segment_that_is_none_is_said(built: Path) -> None:
     with pytest.raises(UsageError, match="there is no segment 'moon'; take page_url, referrer"):
         leaps(built, LADDER, "moon")
+
+
+def test_every_yes_and_what_follows_is_what_plain_loops_find(built: Path) -> None:
+    rows = run_sql(built, f"select {', '.join(Said._fields)} from fct_yeses").to_pylist()
+    found = sorted((Said(**row) for row in rows), key=lambda yes: yes[:4])
+    assert found == sorted(yeses_of(events(), LADDER), key=lambda yes: yes[:4])
+    for name in ("rewarded_at", "cheered_at", "next_asked_at"):
+        assert 0 < sum(getattr(yes, name) is None for yes in found) < len(found), name
+
+
+def test_what_follows_a_yes_is_counted_step_by_step(built: Path) -> None:
+    known_until = max(event.occurred_at for event in events())
+    rows = {(row.tier, row.step): row for row in after_yes(built, LADDER)}
+    assert {key: (row.has_reward, row.has_cheer) for key, row in rows.items()} == {
+        (1, "read on"): (False, False),
+        (2, "vote"): (True, True),
+        (4, "sign up"): (True, True),
+        (5, "order"): (False, False),
+    }
+    for key, row in rows.items():
+        yeses = [yes for yes in yeses_of(events(), LADDER) if (yes.tier, yes.step) == key]
+        took = [(yes.rewarded_at - yes.said_at).total_seconds() for yes in yeses if yes.rewarded_at is not None]
+        assert (row.yeses, row.rewarded) == (len(yeses), len(took))
+        assert row.median_reward_seconds == (pytest.approx(np.median(took)) if took else None)
+        counts: Counter[tuple[bool, str]] = Counter()
+        for yes in yeses:
+            cheered = yes.cheered_at is not None and (yes.cheered_at - yes.said_at).total_seconds() <= 10
+            counts[cheered, "all"] += 1
+            if yes.next_asked_at is not None and yes.next_asked_at + LADDER.conversion_window <= known_until:
+                counts[cheered, "asks"] += 1
+                counts[cheered, "yes"] += bool(yes.next_has_yes)
+        assert row.cheered == counts[True, "all"]
+        assert (row.next_asks_cheered, row.next_yes_cheered) == (counts[True, "asks"], counts[True, "yes"])
+        assert (row.next_asks_uncheered, row.next_yes_uncheered) == (counts[False, "asks"], counts[False, "yes"])
+        low_and_high = (row.next_rate_uncheered_low, row.next_rate_uncheered_high)
+        assert low_and_high == pytest.approx(wilson(counts[False, "yes"], counts[False, "asks"])[1:])

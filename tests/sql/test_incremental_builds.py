@@ -43,6 +43,8 @@ TABLES = (
     "main.fct_leaps",
     "main.fct_momentum",
     "main.fct_hesitation",
+    "main.fct_yeses",
+    "main.fct_after_yes",
 )
 MINUTE = timedelta(minutes=1)
 

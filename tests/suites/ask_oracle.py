@@ -11,6 +11,8 @@ from typing import NamedTuple
 from ladder.events import Event
 from ladder.tiers import Ladder, Mark
 
+Life = Sequence[tuple[Event, tuple[Mark, ...]]]
+
 
 class Asked(NamedTuple):
     visitor_id: str
@@ -28,16 +30,76 @@ class Asked(NamedTuple):
     answered_at: datetime | None
 
 
+class Said(NamedTuple):
+    """A yes and what followed on it."""
+
+    visitor_id: str
+    event_id: str
+    tier: int
+    step: str
+    said_at: datetime
+    rewarded_at: datetime | None
+    cheered_at: datetime | None
+    next_asked_at: datetime | None
+    next_has_yes: bool | None
+
+
+def yeses_of(events: Sequence[Event], ladder: Ladder) -> list[Said]:
+    """Every yes, by visitor and time."""
+    answers: dict[str, list[Asked]] = {}
+    for ask in asks_of(events, ladder):
+        answers.setdefault(ask.event_id, []).append(ask)
+    found: list[Said] = []
+    for life in _lives(events, ladder):
+        for n, (event, marks) in enumerate(life):
+            asking = next((later for later, _ in life[n + 1 :] if later.event_id in answers), None)
+            next_asks = [] if asking is None else answers[asking.event_id]
+            for mark in marks:
+                if mark.role == "yes":
+                    follows = _follows(life[n:], mark)
+                    found.append(
+                        Said(
+                            event.visitor_id,
+                            event.event_id,
+                            mark.tier,
+                            mark.step,
+                            event.occurred_at,
+                            follows.get("reward"),
+                            follows.get("cheer"),
+                            None if asking is None else asking.occurred_at,
+                            None if asking is None else any(ask.answer == "yes" for ask in next_asks),
+                        )
+                    )
+    return found
+
+
+def _follows(life: Life, yes: Mark) -> dict[str, datetime]:
+    """When each other role of the yes's step came first, before the step's next yes."""
+    first: dict[str, datetime] = {}
+    for n, (event, marks) in enumerate(life):
+        of_step = {mark.role for mark in marks if (mark.tier, mark.step) == (yes.tier, yes.step)}
+        if n > 0 and "yes" in of_step:
+            break
+        for role in of_step - {"yes"}:
+            first.setdefault(role, event.occurred_at)
+    return first
+
+
 def asks_of(events: Iterable[Event], ladder: Ladder) -> list[Asked]:
     """Every ask, by visitor and time."""
+    return [ask for life in _lives(events, ladder) for ask in _asks(life, ladder)]
+
+
+def _lives(events: Iterable[Event], ladder: Ladder) -> list[Life]:
+    """The events of each visitor with their marks, in order."""
     lives: dict[str, list[tuple[Event, tuple[Mark, ...]]]] = {}
     for event in sorted(events, key=lambda event: (event.occurred_at, event.received_at, event.event_id)):
         marks = ladder.marks_of(event.name, json.loads(event.properties))
         lives.setdefault(event.visitor_id, []).append((event, marks))
-    return [ask for visitor in sorted(lives) for ask in _asks(lives[visitor], ladder)]
+    return [lives[visitor] for visitor in sorted(lives)]
 
 
-def _asks(life: Sequence[tuple[Event, tuple[Mark, ...]]], ladder: Ladder) -> list[Asked]:
+def _asks(life: Life, ladder: Ladder) -> list[Asked]:
     found: list[Asked] = []
     yeses: list[tuple[int, datetime]] = []
     rewards, has_asked = 0, False
@@ -70,9 +132,7 @@ def _asks(life: Sequence[tuple[Event, tuple[Mark, ...]]], ladder: Ladder) -> lis
     return found
 
 
-def _answer(
-    life: Sequence[tuple[Event, tuple[Mark, ...]]], ask: Mark, ladder: Ladder
-) -> tuple[str | None, datetime | None]:
+def _answer(life: Life, ask: Mark, ladder: Ladder) -> tuple[str | None, datetime | None]:
     asked_at = life[0][0].occurred_at
     first: dict[str, datetime] = {}
     for n, (event, marks) in enumerate(life):

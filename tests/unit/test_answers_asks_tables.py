@@ -4,10 +4,10 @@ import io
 
 from rich.console import Console, RenderableType
 
-from answers.asks_tables import HesitationTable, LeapsTable, MomentumTable
+from answers.asks_tables import AfterYesTable, HesitationTable, LeapsTable, MomentumTable
 from ladder.rates import wilson
 from ladder.tiers import Ladder
-from warehouse.asks import Hesitation, Leap, Leaps, Momentum
+from warehouse.asks import AfterYes, Hesitation, Leap, Leaps, Momentum
 
 LADDER = Ladder("l", ("spark", "micro", "mini"), ())
 
@@ -58,7 +58,27 @@ def test_hesitation_is_in_units_that_people_read() -> None:
     assert "micro  vote       80  0.4 s    12 s  2.0 h       25.0%     50.0%" in lines
 
 
+def after(*, promised: bool, rewarded: int) -> AfterYes:
+    took = 90.0 if rewarded else None
+    arrived, cheered, next_yes, nothing = wilson(rewarded, 80), wilson(40, 80), wilson(30, 40), wilson(0, 0)
+    return AfterYes(
+        "", 1, "read", promised, promised, 80, rewarded, *arrived, took, 40, *cheered, 40, 30, *next_yes, 0, 0, *nothing
+    )
+
+
+def test_what_follows_a_yes_is_a_dash_where_nothing_was_promised_and_a_zero_where_it_did_not_come() -> None:
+    lines = printed(AfterYesTable([after(promised=True, rewarded=20)], LADDER, None))
+    assert "spark  read     80     25.0%  1.5 min    50.0%              75.0%            -" in lines
+    assert "spark  read     80        0%      -    50.0%              75.0%            -" in printed(
+        AfterYesTable([after(promised=True, rewarded=0)], LADDER, None)
+    )
+    assert "spark  read     80         -      -        -              75.0%            -" in printed(
+        AfterYesTable([after(promised=False, rewarded=0)], LADDER, None)
+    )
+
+
 def test_nothing_to_show_is_said() -> None:
     assert "Nobody was asked for anything." in printed(LeapsTable(Leaps((), 0, 0, *wilson(0, 0)), LADDER, None))
     assert "No ask whose conversion window has passed." in printed(MomentumTable([], LADDER, None))
     assert "No answer to an ask whose conversion window has passed." in printed(HesitationTable([], LADDER, None))
+    assert "Nobody said yes to anything." in printed(AfterYesTable([], LADDER, None))

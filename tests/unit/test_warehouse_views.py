@@ -12,7 +12,7 @@ import pytest
 from ladder.tables import TABLES
 from ladder.tiers import Ladder, Mark, Rule
 from warehouse.lake import Lake
-from warehouse.views import create_ladder_tiers, create_lake_views, duckdb_type
+from warehouse.views import create_ladder_tables, create_lake_views, duckdb_type
 
 NOW = datetime(2026, 3, 1, 23, tzinfo=UTC)
 NOTHING: dict[str, list[str]] = {table: [] for table in TABLES}
@@ -68,13 +68,21 @@ def test_the_ladders_tiers_become_a_table_that_can_be_made_again(connection: Any
     ladder = Ladder(
         "it's mine",
         ("look", "nothing", "buy"),
-        (Rule("a", {}, (Mark(1, "yes", "a"), Mark(3, "ask", "b"))), Rule("b", {}, (Mark(3, "yes", "b"),))),
+        (
+            Rule("a", {}, (Mark(1, "yes", "a"), Mark(3, "ask", "b"), Mark(1, "cheer", "a"))),
+            Rule("b", {}, (Mark(3, "yes", "b"), Mark(3, "reward", "c"))),
+        ),
     )
-    create_ladder_tiers(connection, ladder)
-    create_ladder_tiers(connection, replace(ladder, name="mine"))
+    create_ladder_tables(connection, ladder)
+    create_ladder_tables(connection, replace(ladder, name="mine"))
     day = 24 * 3600 * 1_000_000
     assert connection.execute("select * from lake.ladder_tiers order by tier").fetchall() == [
         ("mine", 1, "look", 3, False, True, day),
         ("mine", 2, "nothing", 3, False, False, day),
         ("mine", 3, "buy", None, True, True, day),
+    ]
+    assert connection.execute("select * from lake.ladder_steps order by tier, step").fetchall() == [
+        ("mine", 1, "a", False, True),
+        ("mine", 3, "b", False, False),
+        ("mine", 3, "c", True, False),
     ]

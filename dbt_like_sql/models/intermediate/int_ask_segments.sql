@@ -1,5 +1,4 @@
 {{ config(materialized='view') }}
-{% set columns = ['first_page_url', 'first_referrer', 'first_utm_source', 'first_utm_medium', 'first_utm_campaign', 'first_device_class'] %}
 
 with
 
@@ -28,14 +27,7 @@ asks as (
 ),
 
 final as (
-    select asks.*, 'all' as segment, '' as segment_value
-    from asks
-    {% for column in columns %}
-    union all
-    select asks.*, '{{ column }}', coalesce(visitors.{{ column }}, '')
-    from asks
-    inner join {{ ref('dim_visitors') }} as visitors on visitors.visitor_id = asks.visitor_id
-    {% endfor %}
+    {{ in_every_segment('asks') }}
 )
 
 select
