@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -14,9 +14,12 @@ from answers.plain_text import plain
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
 
+_LEAST_WIDE = 8
+"""Letters for a name, however narrow the terminal."""
+
 
 class LeapsTable:
-    """Tier held when asked against tier asked.  ``segment``: the column that rows are told apart by, if any."""
+    """Tier held when asked against tier asked.  ``segment``: the column by whose values tables are told apart, if any."""
 
     def __init__(self, found: Leaps, ladder: Ladder, segment: str | None) -> None:
         self._found, self._ladder, self._segment = found, ladder, segment
@@ -46,7 +49,7 @@ class LeapsTable:
         ]
         left = ["held", "asked for"]
         right = ["asks", "yes", "yes-rate", "95% interval", "in flight", "lost"]
-        yield _table(self._segment, left, right, rows)
+        yield from _tables(self._segment, left, right, rows)
         yield Text("in flight: their conversion window is still open, so they are in no other column", style="dim")
         yield Text("lost: people below the top whose last ask it was, and who never said yes again", style="dim")
 
@@ -77,7 +80,7 @@ class MomentumTable:
                 for row in found
             ]
             yield ""
-            yield _table(self._segment, [grouped_by], right, rows)
+            yield from _tables(self._segment, [grouped_by], right, rows)
         yield ""
         yield Text("adjusted: as if every row had been asked for the same mix of tiers", style="dim")
 
@@ -111,7 +114,7 @@ class HesitationTable:
             for row in self._found
         ]
         right = ["answers", "fast", "median", "slow", "unthinking", "pondered"]
-        yield _table(self._segment, ["tier", "step"], right, rows)
+        yield from _tables(self._segment, ["tier", "step"], right, rows)
         yield Text("fast and slow: a tenth of the answers are faster, a tenth slower", style="dim")
         yield Text("unthinking: in under a second; pondered: after a minute or more", style="dim")
 
@@ -141,8 +144,8 @@ class AfterYesTable:
             ]
             for row in self._found
         ]
-        right = ["yeses", "rewarded", "after", "cheered", "next yes, cheered", "not cheered"]
-        yield _table(self._segment, ["tier", "step"], right, rows)
+        right = ["yeses", "rewarded", "after", "cheered", "next yes,\ncheered", "next yes,\nnot"]
+        yield from _tables(self._segment, ["tier", "step"], right, rows)
         yield Text("-: the ladder names no such event for the step, or there is none to count", style="dim")
         yield Text(
             "rewarded and cheered: of the yeses; after: the median; a cheer counts within 10 seconds", style="dim"
@@ -157,15 +160,20 @@ def _of_the_lost(found: Leaps) -> str:
     return f"{of} {ends}) were lost on a leap of more than one tier."
 
 
-def _table(
+def _tables(
     segment: str | None, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
-) -> RenderableType:
-    """The first cell of each row is its segment value; it is shown where there is a segment."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in [*([segment] if segment else []), *left]:
-        table.add_column(name, overflow="fold")
-    for name in right:
-        table.add_column(name, justify="left" if "interval" in name else "right", no_wrap=True)
-    for value, *cells in rows:
-        table.add_row(*([plain(value or "(none)")] if segment else []), *map(plain, cells))
-    return table
+) -> Iterator[RenderableType]:
+    """A table for each segment value, which is the first cell of a row; without a segment there is one value."""
+    for value, group in groupby(rows, key=lambda row: row[0]):
+        if segment is not None:
+            yield plain(f"{segment}: {value or '(none)'}")
+        cells = [row[1:] for row in group]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for number, name in enumerate(left):
+            widest = max(len(row[number]) for row in cells)
+            table.add_column(name, overflow="fold", min_width=min(_LEAST_WIDE, widest))
+        for name in right:
+            table.add_column(name, justify="left" if "interval" in name else "right", no_wrap=True)
+        for row in cells:
+            table.add_row(*map(plain, row))
+        yield table

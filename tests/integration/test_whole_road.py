@@ -238,6 +238,27 @@ def test_the_tiers_command_says_the_same_of_both_roads(moodle: Demo, backfilled:
         assert by_stream == by_file
 
 
+@pytest.mark.parametrize(
+    ("command", "rows"), [("leaps", "leaps"), ("momentum",) * 2, ("hesitation",) * 2, ("after-yes", "after_yes")]
+)
+def test_what_is_counted_of_asks_is_the_same_on_both_roads_and_can_be_read(
+    command: str, rows: str, moodle: Demo, backfilled: Mapping[str, Path]
+) -> None:
+    ladder = ("--ladder", ladder_file("moodle_edify"))
+    by_stream, by_file = (
+        run_json(command, "--warehouse", folder, *ladder, cwd=folder)
+        for folder in (moodle.folder, backfilled["moodle_edify"])
+    )
+    assert by_stream == by_file
+    assert len(by_stream[rows]) > 3
+    printed = run(command, "--segment", "device_class", "--warehouse", moodle.folder, *ladder, cwd=moodle.folder)
+    assert (printed.returncode, printed.stderr) == (0, "")
+    assert "spark" in printed.stdout
+    refused = run(command, "--segment", "moon", "--warehouse", moodle.folder, *ladder, cwd=moodle.folder)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("yesladder: there is no segment 'moon'; take page_url, ")
+
+
 @pytest.mark.parametrize("road", ["stream", "file"])
 def test_snowplows_sessions_are_the_trackers_own_one_to_one(
     road: str, snowplow: Demo, backfilled: Mapping[str, Path]

@@ -36,11 +36,15 @@ def test_leaps_name_the_tiers_and_say_how_many_were_lost_on_long_ones() -> None:
     ]
 
 
-def test_with_a_segment_its_values_stand_first_and_do_nothing_to_the_terminal() -> None:
+def test_with_a_segment_each_value_has_its_table_and_names_do_nothing_to_the_terminal() -> None:
     found = Leaps((leap(0, 1, 4, 2, value="[red]\x1b[0m"), leap(0, 1, 4, 2)), 0, 0, *wilson(0, 0))
     lines = printed(LeapsTable(found, LADDER, "utm_source"))
     assert "Nobody is known to be lost." in lines
-    assert [line.split("  ")[0] for line in lines if "spark" in line] == ["[red]\ufffd[0m", "(none)"]
+    assert [line for line in lines if line.startswith("utm_source")] == [
+        "utm_source: [red]\ufffd[0m",
+        "utm_source: (none)",
+    ]
+    assert sum("spark" in line for line in lines) == 2
 
 
 def test_momentum_has_a_table_for_each_grouping_and_names_the_tiers_held() -> None:
@@ -68,11 +72,11 @@ def after(*, promised: bool, rewarded: int) -> AfterYes:
 
 def test_what_follows_a_yes_is_a_dash_where_nothing_was_promised_and_a_zero_where_it_did_not_come() -> None:
     lines = printed(AfterYesTable([after(promised=True, rewarded=20)], LADDER, None))
-    assert "spark  read     80     25.0%  1.5 min    50.0%              75.0%            -" in lines
-    assert "spark  read     80        0%      -    50.0%              75.0%            -" in printed(
+    assert "spark  read     80     25.0%  1.5 min    50.0%      75.0%          -" in lines
+    assert "spark  read     80        0%      -    50.0%      75.0%          -" in printed(
         AfterYesTable([after(promised=True, rewarded=0)], LADDER, None)
     )
-    assert "spark  read     80         -      -        -              75.0%            -" in printed(
+    assert "spark  read     80         -      -        -      75.0%          -" in printed(
         AfterYesTable([after(promised=False, rewarded=0)], LADDER, None)
     )
 
