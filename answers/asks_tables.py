@@ -19,7 +19,7 @@ _LEAST_WIDE = 8
 
 
 class LeapsTable:
-    """Tier held when asked against tier asked.  ``segment``: the column by whose values tables are told apart, if any."""
+    """Tier held when asked against tier asked.  ``segment``: by whose values tables are told apart, if any."""
 
     def __init__(self, found: Leaps, ladder: Ladder, segment: str | None) -> None:
         self._found, self._ladder, self._segment = found, ladder, segment
