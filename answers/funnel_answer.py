@@ -1,0 +1,228 @@
+"""From the best attempts of units to the answer: how many got to each step, how surely, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from answers.funnel_columns import NONE, Columns, Prepared, prepare, rules_of
+from answers.funnel_engine import best_attempts, best_attempts_within, best_of_units
+from answers.funnel_question import Question
+from answers.funnel_steps import Meaning
+from answers.funnel_stream import Attempts, Ints, Rules
+from ladder.rates import Rate, wilson
+
+EDGES_S = (0, 1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
+"""Where the bars of a histogram begin, in seconds; the last has no end."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """One step: who got there, out of whom, and how long it took them from the step before.
+
+    ``previous``: the step that ``from_previous`` is a share of, the nearest before that is not optional; 0 for the
+    first step, whose share is 1 (0 where nobody came).  Shares come with their 95 % interval; ``0/0`` is 0 (0 to 1).
+    Seconds are None where nobody took that way.  ``histogram``: how many took at least each of ``EDGES_S`` and less
+    than the next.  ``units``: their ids, where they were asked for.
+    """
+
+    step: int
+    name: str
+    count: int
+    previous: int
+    from_previous: Rate
+    from_first: Rate
+    median_seconds: float | None
+    mean_seconds: float | None
+    p90_seconds: float | None
+    histogram: tuple[int, ...]
+    units: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """``steps``: of all units.  ``by``: of the units with each value, the most frequent first.
+
+    ``sums``: whether the values' counts add up to those of all units.
+    """
+
+    question: Question
+    steps: tuple[StepResult, ...]
+    by: Mapping[str, tuple[StepResult, ...]]
+
+    @property
+    def sums(self) -> bool:
+        return self.question.attribution != "all"
+
+    def to_dict(self, *, histogram: bool = False) -> dict[str, Any]:
+        """For ``yesladder funnel --json``."""
+        return {
+            "unit": self.question.unit,
+            "steps": [_as_json(step, histogram) for step in self.steps],
+            "by": {value: [_as_json(step, histogram) for step in steps] for value, steps in self.by.items()},
+        }
+
+
+@dataclass
+class _Times:
+    """Durations of one group of units, in microseconds, by step; grows part by part."""
+
+    counts: Ints
+    durations: list[list[Ints]]
+
+    @classmethod
+    def empty(cls, steps: int) -> _Times:
+        return cls(np.zeros(steps, np.int64), [[] for _ in range(steps)])
+
+    def add(self, at: Ints, time: Ints) -> None:
+        last = at[:, 0]
+        self.counts = self.counts + (at >= 0).sum(axis=0)
+        for column in range(1, at.shape[1]):
+            rows = np.flatnonzero(at[:, column] >= 0)
+            here = at[rows, column]
+            self.durations[column].append(time[here] - time[last[rows]])
+            last = last.copy()
+            last[rows] = here
+
+
+@dataclass
+class Tally:
+    """What parts of the units add up to.  ``listed``: the step whose units' ids are kept."""
+
+    question: Question
+    meaning: Meaning
+    listed: int | None = None
+    _all: _Times = field(init=False)
+    _by: dict[str, _Times] = field(init=False, default_factory=dict)
+    _ids: list[str] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._all = _Times.empty(len(self.question.steps))
+
+    def add(self, columns: Columns) -> None:
+        """Count units that no other part has."""
+        question = self.question
+        prepared = prepare(columns, question, self.meaning)
+        events, rules = prepared.events, rules_of(question)
+        if prepared.hold is None:
+            attempts = best_attempts(events, rules)
+        else:
+            attempts = best_of_units(best_attempts_within(events, rules, prepared.hold)[0], events)
+        self._all.add(attempts.at, events.time)
+        if self.listed is not None:
+            there = attempts.unit[attempts.at[:, self.listed - 1] >= 0]
+            self._ids += [columns.ids[code] for code in prepared.unit[events.first[there]].tolist()]
+        if prepared.by is None:
+            return
+        values, labels = prepared.by, [*prepared.labels, NONE]
+        if question.attribution == "all":
+            attempts, of_attempt = _sharing(prepared, rules)
+        else:
+            of_attempt = _attributed(attempts, values, question)
+        for code in np.unique(of_attempt).tolist():
+            times = self._by.setdefault(labels[code], _Times.empty(len(question.steps)))
+            times.add(attempts.at[of_attempt == code], events.time)
+
+    def answer(self) -> Answer:
+        """What it comes to."""
+        frequent = sorted(self._by.items(), key=lambda item: (-int(item[1].counts[0]), item[0]))
+        return Answer(
+            self.question,
+            self._steps(self._all, self.listed),
+            {value: self._steps(times, None) for value, times in frequent},
+        )
+
+    def _steps(self, times: _Times, listed: int | None) -> tuple[StepResult, ...]:
+        question = self.question
+        counts = [int(count) for count in times.counts]
+        found = []
+        previous = 0
+        for step, text in enumerate(question.steps, start=1):
+            before = counts[previous - 1] if previous else counts[0]
+            seconds = _seconds(times.durations[step - 1])
+            found.append(
+                StepResult(
+                    step,
+                    f"any {step} of {len(counts)}" if question.order == "unordered" else text,
+                    counts[step - 1],
+                    previous,
+                    wilson(counts[step - 1], before),
+                    wilson(counts[step - 1], counts[0]),
+                    None if len(seconds) == 0 else float(np.median(seconds)),
+                    None if len(seconds) == 0 else float(np.mean(seconds)),
+                    None if len(seconds) == 0 else float(np.quantile(seconds, 0.9)),
+                    tuple(np.histogram(seconds, bins=[*EDGES_S, np.inf])[0].tolist()),
+                    tuple(sorted(self._ids)) if step == listed else None,
+                )
+            )
+            if step not in question.optional:
+                previous = step
+        return tuple(found)
+
+
+def answer(parts: Iterable[Columns], question: Question, meaning: Meaning, *, listed: int | None = None) -> Answer:
+    """The answer to a question about events in parts, each unit being in one part only.  Pure."""
+    tally = Tally(question, meaning, listed)
+    for part in parts:
+        tally.add(part)
+    return tally.answer()
+
+
+def _attributed(attempts: Attempts, values: Ints, question: Question) -> Ints:
+    """The value that each attempt counts for, -1 for none."""
+    of_steps = np.where(attempts.at >= 0, values[attempts.at], -1)
+    if question.attributed_step is not None:
+        return np.asarray(of_steps[:, question.attributed_step - 1], np.int64)
+    if question.attribution == "last":
+        of_steps = of_steps[:, ::-1]
+    there = (of_steps >= 0).argmax(axis=1)
+    return np.asarray(of_steps[np.arange(len(of_steps)), there], np.int64)
+
+
+def _sharing(prepared: Prepared, rules: Rules) -> tuple[Attempts, Ints]:
+    """For each unit and value the best attempt whose events all have that value, and the values."""
+    if prepared.by is None:
+        raise ValueError("there is no property to break down by")
+    if prepared.hold is None:
+        return best_attempts_within(prepared.events, rules, prepared.by)
+    held = int(prepared.hold.max(initial=0)) + 1
+    both = np.where((prepared.by >= 0) & (prepared.hold >= 0), prepared.by * held + prepared.hold, -1)
+    attempts, value = best_attempts_within(prepared.events, rules, both)
+    values = len(prepared.labels)
+    pairs = Attempts(attempts.unit * values + value // held, attempts.at)
+    best = best_of_units(pairs, prepared.events)
+    return Attempts(best.unit // values, best.at), best.unit % values
+
+
+def _seconds(parts: Sequence[Ints]) -> npt.NDArray[np.float64]:
+    return np.concatenate([*parts, np.zeros(0, np.int64)]) / 1e6
+
+
+def _as_json(step: StepResult, histogram: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "step": step.step,
+        "name": step.name,
+        "count": step.count,
+        "from_previous": step.from_previous.value,
+        "from_previous_low": step.from_previous.low,
+        "from_previous_high": step.from_previous.high,
+        "from_first": step.from_first.value,
+        "from_first_low": step.from_first.low,
+        "from_first_high": step.from_first.high,
+        "median_seconds": step.median_seconds,
+        "mean_seconds": step.mean_seconds,
+        "p90_seconds": step.p90_seconds,
+    }
+    if histogram:
+        ends = [*EDGES_S[1:], None]
+        found["histogram"] = [
+            {"from_seconds": begin, "to_seconds": end, "count": count}
+            for begin, end, count in zip(EDGES_S, ends, step.histogram, strict=True)
+        ]
+    if step.units is not None:
+        found["units"] = list(step.units)
+    return found
