@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,30 @@ def load_funnels(path: Path) -> dict[str, Question]:
         raise UsageError(f"{path}: there is no such file of funnels") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a file of funnels: {error}") from None
+
+
+def chosen(options: Mapping[str, Any], saved: str | None, path: Path) -> Question:
+    """The question of a command line: its options (None and empty where not given), or a saved funnel's name.
+
+    Raises ``UsageError`` in the words of the command line.
+    """
+    given = {field: value for field, value in options.items() if value not in (None, ())}
+    if saved is None:
+        if "steps" not in given:
+            raise UsageError(
+                '--steps: name at least one, such as --steps "Form Shown" "Signed Up", or use --saved NAME'
+            )
+        for field in ("since", "until"):
+            if field in given:
+                given[field] = given[field].replace(tzinfo=UTC)
+        return ask(**given, name=lambda field: f"--{field.replace('_', '-')}")
+    if given:
+        first = next(iter(given)).replace("_", "-")
+        raise UsageError(f"--{first}: a saved funnel is asked as it stands in its file; leave it out, or --saved")
+    funnels = load_funnels(path)
+    if saved not in funnels:
+        raise UsageError(f"--saved: {path} has no funnel {saved!r}; it has {', '.join(funnels) or 'none'}")
+    return funnels[saved]
 
 
 def parse_funnels(text: str, origin: str) -> dict[str, Question]:

@@ -608,6 +608,94 @@ def hesitation(segment: str | None, as_json: bool, **options: Any) -> None:
         _print_json({"segment": segment, "hesitation": [asdict(row) for row in rows]})
     else:
         Console().print(HesitationTable(rows, ladder, segment))
+class _StepsCommand(click.Command):
+    """Takes ``--steps A B C`` for ``--steps A --steps B --steps C``; the next option ends them."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        spread: list[str] = []
+        in_steps = False
+        for argument in args:
+            if argument == "--steps" or argument.startswith("--"):
+                in_steps = argument == "--steps"
+                spread += [] if in_steps else [argument]
+            else:
+                spread += ["--steps", argument] if in_steps else [argument]
+        return super().parse_args(ctx, spread)
+
+
+_A_STEP = click.IntRange(min=1)
+_A_DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+
+
+@cli.command(cls=_StepsCommand)
+@click.option(
+    "--steps",
+    multiple=True,
+    metavar="STEP...",
+    help="Names of events, or tier:NAME[:ROLE] and step:NAME[:ROLE] of the ladder (role yes where none is named).",
+)
+@click.option("--saved", metavar="NAME", help="A funnel from the file of saved funnels; then no other question.")
+@click.option(
+    "--funnels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("funnels.toml"),
+    show_default=True,
+    help="The file of saved funnels.",
+)
+@click.option(
+    "--order",
+    type=click.Choice(["ordered", "strict", "unordered"]),
+    help="strict: no other event of the unit between.  [default: ordered]",
+)
+@click.option("--window", help="How long an attempt may take, from its first step, inclusive.  [default: 14d]")
+@click.option("--step-window", multiple=True, metavar="N:1h", help="How long step N may take from the step before.")
+@click.option("--unit", metavar="UNIT", help="visitor, user, session or a property.  [default: visitor]")
+@click.option(
+    "--exclude", multiple=True, metavar="X[:1:2]", help="What must not happen after step 1 and before step 2."
+)
+@click.option("--where", metavar="EXPR", help="Only events of which this is true: plan = 'pro' and seats >= 5")
+@click.option("--step-where", multiple=True, metavar="N:EXPR", help="The same for step N alone.")
+@click.option("--optional", type=_A_STEP, multiple=True, metavar="N", help="Step N is counted and drops no one.")
+@click.option(
+    "--first-ever", type=_A_STEP, multiple=True, metavar="N", help="Step N: the unit's first such event ever."
+)
+@click.option("--first-matching", type=_A_STEP, multiple=True, metavar="N", help="... the first that fits the filters.")
+@click.option("--by", metavar="PROPERTY", help="Break down by the values of a property.")
+@click.option("--attribution", metavar="WHICH", help="Which value: first, last, step:N or all.  [default: first]")
+@click.option("--hold", metavar="PROPERTY", help="All steps of an attempt share one value of it.")
+@click.option("--since", type=_A_DAY, help="Attempts that begin then or later (UTC).")
+@click.option("--until", type=_A_DAY, help="Attempts that begin before then (UTC); later steps may come after.")
+@click.option("--list", "listed", type=_A_STEP, metavar="N", help="Also the ids of those who got to step N.")
+@click.option("--histogram", is_flag=True, help="Also how the times are spread, step by step.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print the steps as CSV.")
+@settings_options("warehouse", "ladder")
+@_json_option
+def funnel(
+    saved: str | None, funnels: Path, listed: int | None, histogram: bool, as_csv: bool, as_json: bool, **options: Any
+) -> None:
+    """How many go from step to step, how surely and how fast.  docs/funnel.md has the rules.
+
+    Example: yesladder funnel --steps "Product Viewed" "Product Added" tier:macro --window 7d --by device_class
+    """
+    from answers.funnel import answer_question
+    from answers.funnel_file import chosen
+    from answers.funnel_table import FunnelTable, as_csv as csv_of
+
+    if as_csv and (as_json or listed is not None or histogram):
+        raise UsageError(
+            "--csv: has the steps alone; leave out --json, --list and --histogram, or take --json for them"
+        )
+    settings = read_settings(warehouse=options.pop("warehouse"), ladder=options.pop("ladder"))
+    question = chosen(options, saved, funnels)
+    if listed is not None and listed > len(question.steps):
+        raise UsageError(f"--list: {listed} is no step; there are 1 to {len(question.steps)}")
+    found = answer_question(settings.warehouse, settings.load_ladder(), question, listed=listed)
+    if as_json:
+        _print_json(found.to_dict(histogram=histogram))
+    elif as_csv:
+        click.echo(csv_of(found), nl=False)
+    else:
+        Console().print(FunnelTable(found, histogram=histogram))
 
 
 @cli.command("after-yes")

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from answers.funnel_answer import Answer, answer
-from answers.funnel_columns import Columns
+from answers.funnel_columns import Columns, microseconds
 from answers.funnel_conditions import Coded
 from answers.funnel_question import Question, ask
 from answers.funnel_steps import meaning_of, properties_of
-from ladder.tiers import Ladder, builtin_ladder
+from ladder.tiers import builtin_ladder
 from tests.suites.funnel_oracle import Asked, Happened
 
 BEGIN = datetime(2026, 3, 28, tzinfo=UTC)
 """Time 0; the night after it, clocks change in Europe."""
 UNIT = timedelta(hours=5)
 """One of the oracle's units of time."""
+SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def question_of(asked: Asked) -> Question:
     )
 
 
-def columns_of(events: Sequence[Happened], properties: Sequence[str]) -> Columns:
+def columns_of(events: Sequence[Happened], properties: Sequence[str], measure: timedelta = UNIT) -> Columns:
     """The events as the engine wants them; the order of the list is that of arrival."""
     ids = sorted({event.unit for event in events})
     order = sorted(range(len(events)), key=lambda n: (ids.index(events[n].unit), events[n].at))
@@ -72,7 +73,7 @@ def columns_of(events: Sequence[Happened], properties: Sequence[str]) -> Columns
     return Columns(
         np.array([ids.index(event.unit) for event in ordered], np.int64),
         ids,
-        np.array([(BEGIN + event.at * UNIT).timestamp() * 1_000_000 for event in ordered], np.int64),
+        np.array([microseconds(BEGIN + event.at * measure) for event in ordered], np.int64),
         coded([event.name for event in ordered]),
         {
             name: coded([event.properties.get(name.removeprefix("properties.")) for event in ordered])
@@ -86,16 +87,18 @@ def coded(values: Sequence[Any]) -> Coded:
     distinct: list[Any] = []
     codes = []
     for value in values:
-        if value is not None and not any(value == one and type(value) is type(one) for one in distinct):
+        same = [n for n, one in enumerate(distinct) if one == value and type(one) is type(value)]
+        if value is not None and not same:
             distinct.append(value)
-        codes.append(-1 if value is None else next(n for n, one in enumerate(distinct) if one == value))
+            same = [len(distinct) - 1]
+        codes.append(-1 if value is None else same[0])
     return Coded(np.array(codes, np.int32), distinct)
 
 
-def answer_of(events: Sequence[Happened], question: Question, ladder: Ladder | None = None, parts: int = 1) -> Answer:
+def answer_of(events: Sequence[Happened], question: Question, *, parts: int = 1, measure: timedelta = UNIT) -> Answer:
     """The engine's answer, the units dealt to so many parts."""
-    meaning = meaning_of(question, builtin_ladder() if ladder is None else ladder)
+    meaning = meaning_of(question, builtin_ladder())
     properties = sorted(properties_of(question, meaning))
     units = sorted({event.unit for event in events})
     dealt = [[event for event in events if units.index(event.unit) % parts == part] for part in range(parts)]
-    return answer([columns_of(part, properties) for part in dealt], question, meaning)
+    return answer([columns_of(part, properties, measure) for part in dealt], question, meaning)
