@@ -615,16 +615,16 @@ class _StepsCommand(click.Command):
         spread: list[str] = []
         in_steps = False
         for argument in args:
-            if argument == "--steps" or argument.startswith("--"):
+            if argument.startswith("--"):
                 in_steps = argument == "--steps"
-                spread += [] if in_steps else [argument]
-            else:
-                spread += ["--steps", argument] if in_steps else [argument]
+            if argument == "--steps":
+                continue
+            spread += ["--steps", argument] if in_steps else [argument]
         return super().parse_args(ctx, spread)
 
 
 _A_STEP = click.IntRange(min=1)
-_A_DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
+_A_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 
 
 @cli.command(cls=_StepsCommand)
@@ -663,8 +663,8 @@ _A_DAY = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--by", metavar="PROPERTY", help="Break down by the values of a property.")
 @click.option("--attribution", metavar="WHICH", help="Which value: first, last, step:N or all.  [default: first]")
 @click.option("--hold", metavar="PROPERTY", help="All steps of an attempt share one value of it.")
-@click.option("--since", type=_A_DAY, help="Attempts that begin then or later (UTC).")
-@click.option("--until", type=_A_DAY, help="Attempts that begin before then (UTC); later steps may come after.")
+@click.option("--since", type=_A_TIME, metavar="TIME", help="Attempts that begin then or later: 2026-03-01, UTC.")
+@click.option("--until", type=_A_TIME, metavar="TIME", help="Attempts that begin before then; later steps may follow.")
 @click.option("--list", "listed", type=_A_STEP, metavar="N", help="Also the ids of those who got to step N.")
 @click.option("--histogram", is_flag=True, help="Also how the times are spread, step by step.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the steps as CSV.")

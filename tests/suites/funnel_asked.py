@@ -95,10 +95,17 @@ def coded(values: Sequence[Any]) -> Coded:
     return Coded(np.array(codes, np.int32), distinct)
 
 
-def answer_of(events: Sequence[Happened], question: Question, *, parts: int = 1, measure: timedelta = UNIT) -> Answer:
+def answer_of(
+    events: Sequence[Happened],
+    question: Question,
+    *,
+    parts: int = 1,
+    measure: timedelta = UNIT,
+    listed: int | None = None,
+) -> Answer:
     """The engine's answer, the units dealt to so many parts."""
     meaning = meaning_of(question, builtin_ladder())
     properties = sorted(properties_of(question, meaning))
     units = sorted({event.unit for event in events})
     dealt = [[event for event in events if units.index(event.unit) % parts == part] for part in range(parts)]
-    return answer([columns_of(part, properties, measure) for part in dealt], question, meaning)
+    return answer([columns_of(part, properties, measure) for part in dealt], question, meaning, listed=listed)
