@@ -77,8 +77,8 @@ def headline(found: Answer) -> str:
     worst = min(steps[1:], key=lambda step: (step.from_previous.value, step.step))
     if worst.from_previous.value < 1:
         lost = found.steps[worst.previous - 1].count - worst.count
-        said += f" Most of those at a step are lost before {worst.name!r}: {count(lost)}, "
-        said += f"{percent(1 - worst.from_previous.value)}."
+        share = percent(1 - worst.from_previous.value)
+        said += f" The largest share of a step is lost before {worst.name!r}: {count(lost)}, {share}."
     return said
 
 
@@ -96,12 +96,12 @@ def as_csv(found: Answer) -> str:
 
 
 def seconds(duration: float | None) -> str:
-    """A duration as people say it: ``41 s``, ``3.1 min``, ``2.5 h``, ``6.0 d``; ``-`` for none."""
+    """A duration as people say it: ``41 s``, ``3.1 min``, ``2.5 h``, ``6 d``; ``-`` for none."""
     if duration is None:
         return "-"
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
         if duration >= size:
-            return f"{duration / size:.1f} {unit}"
+            return f"{duration / size:.1f}".removesuffix(".0") + f" {unit}"
     return f"{duration:.0f} s" if duration >= 10 or duration == int(duration) else f"{duration:.1f} s"
 
 

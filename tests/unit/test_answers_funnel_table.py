@@ -51,7 +51,7 @@ def test_the_table_says_how_many_came_how_surely_and_how_fast() -> None:
 def test_the_headline_says_how_many_went_all_the_way_and_where_most_are_lost() -> None:
     assert headline(found()) == (
         "100 visitors began, 30 went all the way (30.0%, 95% interval 21.9% to 39.6%). "
-        "Most of those at a step are lost before 'C': 50, 62.5%."
+        "The largest share of a step is lost before 'C': 50, 62.5%."
     )
     assert headline(found(steps=["A"])) == "100 visitors began."
     assert headline(found(steps=["A", "B"], where="plan = 'pro'")) == (
@@ -80,7 +80,7 @@ def test_an_optional_step_is_marked_and_explained() -> None:
 def test_a_histogram_shows_how_the_times_are_spread() -> None:
     lines = printed(found(), histogram=True)
     assert "How long to B, from the step before" in lines
-    assert any(line.split() == ["10", "s", "to", "1.0", "min", "80", "#" * 30] for line in lines)
+    assert any(line.split() == ["10", "s", "to", "1", "min", "80", "#" * 30] for line in lines)
 
 
 def test_the_ids_of_a_step_are_listed() -> None:
@@ -129,7 +129,7 @@ def test_json_holds_the_contracts_keys() -> None:
 
 @pytest.mark.parametrize(
     ("duration", "said"),
-    [(None, "-"), (0, "0 s"), (0.4, "0.4 s"), (41, "41 s"), (90, "1.5 min"), (9000, "2.5 h"), (86_400 * 6, "6.0 d")],
+    [(None, "-"), (0, "0 s"), (0.4, "0.4 s"), (41, "41 s"), (90, "1.5 min"), (9000, "2.5 h"), (86_400 * 6, "6 d")],
 )
 def test_a_duration_is_said_as_people_say_it(duration: float | None, said: str) -> None:
     assert seconds(duration) == said
