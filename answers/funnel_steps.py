@@ -30,10 +30,15 @@ class Meaning:
     exclusions: tuple[tuple[Kind, ...], ...]
 
     @property
-    def names(self) -> frozenset[str] | None:
-        """The names of all events that are meant; None where some are meant by their properties alone."""
-        names = {kind.event for kinds in (*self.steps, *self.exclusions) for kind in kinds}
-        return None if None in names else frozenset(name for name in names if name is not None)
+    def any_name(self) -> bool:
+        """Whether some events are meant by their properties alone."""
+        return any(kind.event is None for kinds in (*self.steps, *self.exclusions) for kind in kinds)
+
+    @property
+    def known_names(self) -> frozenset[str]:
+        """The names of the events that are meant by name."""
+        kinds = [kind for kinds in (*self.steps, *self.exclusions) for kind in kinds]
+        return frozenset(kind.event for kind in kinds if kind.event is not None)
 
 
 def meaning_of(question: Question, ladder: Ladder) -> Meaning:
