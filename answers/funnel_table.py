@@ -12,7 +12,7 @@ from rich.text import Text
 
 from answers.funnel import SCHEMA, table_of
 from answers.funnel_answer import EDGES_S, Answer, StepResult
-from answers.numbers import count, interval, percent
+from answers.numbers import count, interval, percent, seconds
 from answers.plain_text import plain
 from ladder.durations import format_duration
 
@@ -95,16 +95,6 @@ def as_csv(found: Answer) -> str:
     return text.getvalue()
 
 
-def seconds(duration: float | None) -> str:
-    """A duration as people say it: ``41 s``, ``3.1 min``, ``2.5 h``, ``6 d``; ``-`` for none."""
-    if duration is None:
-        return "-"
-    for size, unit in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if duration >= size:
-            return f"{duration / size:.1f}".removesuffix(".0") + f" {unit}"
-    return f"{duration:.0f} s" if duration >= 10 or duration == int(duration) else f"{duration:.1f} s"
-
-
 def _table(steps: Sequence[StepResult], optional: Sequence[int], unit: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", justify="right")
@@ -124,8 +114,8 @@ def _table(steps: Sequence[StepResult], optional: Sequence[int], unit: str) -> T
             percent(share.value) if step.previous else "",
             interval(share.low, share.high) if step.previous else "",
             percent(step.from_first.value),
-            seconds(step.median_seconds) if step.previous else "",
-            seconds(step.p90_seconds) if step.previous else "",
+            _time(step.median_seconds) if step.previous else "",
+            _time(step.p90_seconds) if step.previous else "",
         )
     return table
 
@@ -173,6 +163,10 @@ def _about_values(found: Answer) -> str:
     if len(found.by) > VALUES_SHOWN:
         said += f" The {VALUES_SHOWN} most frequent of {count(len(found.by))} values are shown; --json has all."
     return said
+
+
+def _time(duration: float | None) -> str:
+    return "-" if duration is None else seconds(duration)
 
 
 def _unit(unit: str) -> str:

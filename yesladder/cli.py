@@ -608,6 +608,8 @@ def hesitation(segment: str | None, as_json: bool, **options: Any) -> None:
         _print_json({"segment": segment, "hesitation": [asdict(row) for row in rows]})
     else:
         Console().print(HesitationTable(rows, ladder, segment))
+
+
 class _StepsCommand(click.Command):
     """Takes ``--steps A B C`` for ``--steps A --steps B --steps C``; the next option ends them."""
 

