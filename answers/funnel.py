@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from answers.funnel_answer import Answer, StepResult, answer
-from answers.funnel_events import read_parts
+from answers.funnel_events import known_until, read_parts
 from answers.funnel_question import Question, ask
 from answers.funnel_steps import meaning_of
 from ladder.tiers import Ladder
@@ -46,7 +47,8 @@ def answer_question(warehouse: Path, ladder: Ladder, question: Question, *, list
     the ladder does not have, and for sessions that another ladder cut.
     """
     meaning = meaning_of(question, ladder)
-    return answer(read_parts(warehouse, ladder, question, meaning), question, meaning, listed=listed)
+    as_of = None if question.trend is None else known_until(warehouse) or datetime(1970, 1, 1, tzinfo=UTC)
+    return answer(read_parts(warehouse, ladder, question, meaning), question, meaning, listed=listed, as_of=as_of)
 
 
 def table_of(found: Answer) -> pa.Table:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from answers.funnel_columns import NONE, Columns, Prepared, prepare, rules_of
+from answers.funnel_columns import NONE, Columns, Prepared, microseconds, prepare, rules_of
 from answers.funnel_engine import best_attempts, best_attempts_within, best_of_units
 from answers.funnel_question import Question
 from answers.funnel_steps import Meaning
 from answers.funnel_stream import Attempts, Ints, Rules
+from answers.funnel_trend import Every, all_periods, has_matured, is_over, periods_of
 from ladder.rates import Rate, wilson
 
 EDGES_S = (0, 1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
@@ -44,15 +46,30 @@ class StepResult:
 
 
 @dataclass(frozen=True)
+class PeriodResult:
+    """The units that entered in one period.  ``steps``: those whose window has passed.
+
+    ``in_flight``: by step, how many of the others have come there so far.  ``is_mature``: nobody can be in flight.
+    """
+
+    begins: date
+    is_mature: bool
+    steps: tuple[StepResult, ...]
+    in_flight: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Answer:
     """``steps``: of all units.  ``by``: of the units with each value, the most frequent first.
 
-    ``sums``: whether the values' counts add up to those of all units.
+    ``trend``: from the first period that anybody entered in to the last.  ``sums``: whether the values' counts add up
+    to those of all units.
     """
 
     question: Question
     steps: tuple[StepResult, ...]
     by: Mapping[str, tuple[StepResult, ...]]
+    trend: tuple[PeriodResult, ...] = ()
 
     @property
     def sums(self) -> bool:
@@ -60,11 +77,22 @@ class Answer:
 
     def to_dict(self, *, histogram: bool = False) -> dict[str, Any]:
         """For ``yesladder funnel --json``."""
-        return {
+        found: dict[str, Any] = {
             "unit": self.question.unit,
             "steps": [_as_json(step, histogram) for step in self.steps],
             "by": {value: [_as_json(step, histogram) for step in steps] for value, steps in self.by.items()},
         }
+        if self.question.trend is not None:
+            found["trend"] = [
+                {
+                    "period": period.begins.isoformat(),
+                    "mature": period.is_mature,
+                    "steps": [_as_json(step, histogram) for step in period.steps],
+                    "in_flight": list(period.in_flight),
+                }
+                for period in self.trend
+            ]
+        return found
 
 
 @dataclass
@@ -91,14 +119,20 @@ class _Times:
 
 @dataclass
 class Tally:
-    """What parts of the units add up to.  ``listed``: the step whose units' ids are kept."""
+    """What parts of the units add up to.
+
+    ``listed``: the step whose units' ids are kept.  ``as_of``: up to when events are known; needed for a trend.
+    """
 
     question: Question
     meaning: Meaning
     listed: int | None = None
+    as_of: datetime | None = None
     _all: _Times = field(init=False)
     _by: dict[str, _Times] = field(init=False, default_factory=dict)
     _ids: list[str] = field(init=False, default_factory=list)
+    _matured: dict[int, _Times] = field(init=False, default_factory=dict)
+    _in_flight: dict[int, _Times] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._all = _Times.empty(len(self.question.steps))
@@ -116,6 +150,8 @@ class Tally:
         if self.listed is not None:
             there = attempts.unit[attempts.at[:, self.listed - 1] >= 0]
             self._ids += [columns.ids[code] for code in prepared.unit[events.first[there]].tolist()]
+        if question.trend is not None:
+            self._book(attempts.at, events.time, question.trend)
         if prepared.by is None:
             return
         values, labels = prepared.by, [*prepared.labels, NONE]
@@ -127,6 +163,32 @@ class Tally:
             times = self._by.setdefault(labels[code], _Times.empty(len(question.steps)))
             times.add(attempts.at[of_attempt == code], events.time)
 
+    def _book(self, at: Ints, time: Ints, every: Every) -> None:
+        if self.as_of is None:
+            raise ValueError("a trend needs to know up to when events are known")
+        starts = time[at[:, 0]]
+        periods = periods_of(starts, every)
+        matured = has_matured(starts, rules_of(self.question).window_us, microseconds(self.as_of))
+        for flags, booked in ((matured, self._matured), (~matured, self._in_flight)):
+            for period in np.unique(periods[flags]).tolist():
+                times = booked.setdefault(period, _Times.empty(len(self.question.steps)))
+                times.add(at[flags & (periods == period)], time)
+
+    def _trend(self) -> Iterator[PeriodResult]:
+        question = self.question
+        known = [*self._matured, *self._in_flight]
+        if question.trend is None or self.as_of is None or not known:
+            return
+        nobody = _Times.empty(len(question.steps))
+        for begins in all_periods(min(known), max(known), question.trend):
+            period = (begins - date(1970, 1, 1)).days
+            yield PeriodResult(
+                begins,
+                is_over(begins, question.trend, question.window, self.as_of),
+                self._steps(self._matured.get(period, nobody), None),
+                tuple(self._in_flight.get(period, nobody).counts.tolist()),
+            )
+
     def answer(self) -> Answer:
         """What it comes to."""
         frequent = sorted(self._by.items(), key=lambda item: (-int(item[1].counts[0]), item[0]))
@@ -134,6 +196,7 @@ class Tally:
             self.question,
             self._steps(self._all, self.listed),
             {value: self._steps(times, None) for value, times in frequent},
+            tuple(self._trend()),
         )
 
     def _steps(self, times: _Times, listed: int | None) -> tuple[StepResult, ...]:
@@ -164,9 +227,19 @@ class Tally:
         return tuple(found)
 
 
-def answer(parts: Iterable[Columns], question: Question, meaning: Meaning, *, listed: int | None = None) -> Answer:
-    """The answer to a question about events in parts, each unit being in one part only.  Pure."""
-    tally = Tally(question, meaning, listed)
+def answer(
+    parts: Iterable[Columns],
+    question: Question,
+    meaning: Meaning,
+    *,
+    listed: int | None = None,
+    as_of: datetime | None = None,
+) -> Answer:
+    """The answer to a question about events in parts, each unit being in one part only.  Pure.
+
+    Raises ``ValueError`` for a trend without ``as_of``.
+    """
+    tally = Tally(question, meaning, listed, as_of)
     for part in parts:
         tally.add(part)
     return tally.answer()

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import msgspec
@@ -83,6 +84,13 @@ def read_parts(
             table = marts.sql(query.text, params=query.values).to_arrow_table()
             if table.num_rows > 0:
                 yield _columns(table, names, properties)
+
+
+def known_until(warehouse: Path) -> datetime | None:
+    """The time of the newest event that the marts have; None where there is none."""
+    with open_marts(warehouse) as marts:
+        ((newest,),) = marts.execute("select max(occurred_at) from lake.events").fetchall()
+    return cast("datetime | None", newest)
 
 
 def _rows(marts: duckdb.DuckDBPyConnection, question: Question, meaning: Meaning, names: Sequence[str]) -> int:

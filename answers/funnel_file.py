@@ -40,6 +40,7 @@ class _Saved(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     hold: str | None = None
     since: Any = None
     until: Any = None
+    trend: str | None = None
 
 
 def load_funnels(path: Path) -> dict[str, Question]:

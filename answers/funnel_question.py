@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, cast, get_args
 
 from answers.funnel_conditions import Condition, parse_condition
+from answers.funnel_trend import EVERY, Every
 from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
 from ladder.tiers import MAX_DURATION
@@ -39,7 +40,8 @@ class Question:
     ``steps``: each an event's name, ``tier:NAME[:ROLE]`` or ``step:NAME[:ROLE]`` of the ladder (role yes where none is
     named), or ``event:NAME`` for an event whose name looks like one of these.
     ``unit``: visitor, user, session, or a property.  ``attribution``: first, last, step:N or all.
-    An attempt starts in [since, until); its later steps may come after ``until``.
+    An attempt starts in [since, until); its later steps may come after ``until``.  ``trend``: also by the period that
+    the attempt starts in.
     """
 
     steps: tuple[str, ...]
@@ -58,6 +60,7 @@ class Question:
     hold: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    trend: Every | None = None
 
     @property
     def attributed_step(self) -> int | None:
@@ -83,6 +86,7 @@ def ask(
     hold: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
+    trend: str | None = None,
     name: Name = lambda field: field,
 ) -> Question:
     """A question from what people write: ``step_window`` as ``N:1h``, ``exclude`` as ``X`` or ``X:1:2``.
@@ -101,6 +105,8 @@ def ask(
         raise refuse("steps", "a step needs a name")
     if order not in ORDERS:
         raise refuse("order", f"{order!r} is none of {', '.join(ORDERS)}")
+    if trend is not None and trend not in EVERY:
+        raise refuse("trend", f"{trend!r} is none of {', '.join(EVERY)}")
     reader = _Reader(len(steps), refuse)
     question = Question(
         steps,
@@ -119,6 +125,7 @@ def ask(
         hold=None if hold is None else _given("hold", hold, refuse),
         since=since,
         until=until,
+        trend=cast("Every | None", trend),
     )
     _check_together(question, refuse)
     return question

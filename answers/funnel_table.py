@@ -52,6 +52,12 @@ class FunnelTable:
             yield ""
             yield _values(found)
             yield plain(_about_values(found))
+        if found.trend:
+            yield ""
+            yield _trend(found)
+            yield plain(
+                "Shares are of those whose window has passed by the newest event; the others are still on their way."
+            )
         for step in found.steps:
             if step.units is not None:
                 yield ""
@@ -147,6 +153,30 @@ def _histograms(steps: Sequence[StepResult]) -> RenderResult:
             label = f"{seconds(begin)} or more" if end is None else f"{seconds(begin)} to {seconds(end)}"
             table.add_row(label, Text(count(number), justify="right"), "#" * (-(-30 * number // most) if most else 0))
         yield table
+
+
+def _trend(found: Answer) -> Table:
+    last = max(step.step for step in found.steps if step.step not in found.question.optional)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(f"{found.question.trend} of entry", no_wrap=True)
+    table.add_column("matured", justify="right", no_wrap=True)
+    table.add_column(f"step {last}", justify="right", no_wrap=True)
+    table.add_column(f"1 to {last}", justify="right", no_wrap=True)
+    table.add_column("95% interval", no_wrap=True)
+    table.add_column("in flight", justify="right", no_wrap=True)
+    table.add_column("")
+    for period in found.trend:
+        through = period.steps[last - 1].from_first
+        table.add_row(
+            period.begins.isoformat(),
+            count(period.steps[0].count),
+            count(period.steps[last - 1].count),
+            percent(through.value),
+            interval(through.low, through.high),
+            count(period.in_flight[0]),
+            "" if period.is_mature else "immature",
+        )
+    return table
 
 
 def _about_values(found: Answer) -> str:

@@ -667,6 +667,11 @@ _A_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
 @click.option("--hold", metavar="PROPERTY", help="All steps of an attempt share one value of it.")
 @click.option("--since", type=_A_TIME, metavar="TIME", help="Attempts that begin then or later: 2026-03-01, UTC.")
 @click.option("--until", type=_A_TIME, metavar="TIME", help="Attempts that begin before then; later steps may follow.")
+@click.option(
+    "--trend",
+    type=click.Choice(["day", "week", "month"]),
+    help="Also by when they began, those still on their way apart.",
+)
 @click.option("--list", "listed", type=_A_STEP, metavar="N", help="Also the ids of those who got to step N.")
 @click.option("--histogram", is_flag=True, help="Also how the times are spread, step by step.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print the steps as CSV.")
@@ -683,10 +688,8 @@ def funnel(
     from answers.funnel_file import chosen
     from answers.funnel_table import FunnelTable, as_csv as csv_of
 
-    if as_csv and (as_json or listed is not None or histogram):
-        raise UsageError(
-            "--csv: has the steps alone; leave out --json, --list and --histogram, or take --json for them"
-        )
+    if as_csv and (as_json or listed is not None or histogram or options["trend"] is not None):
+        raise UsageError("--csv: has the steps alone; for --list, --histogram and --trend take --json instead")
     settings = read_settings(warehouse=options.pop("warehouse"), ladder=options.pop("ladder"))
     question = chosen(options, saved, funnels)
     if listed is not None and listed > len(question.steps):

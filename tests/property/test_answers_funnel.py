@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
@@ -12,8 +13,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from answers.funnel_question import ask
 from ladder.errors import UsageError
-from tests.suites.funnel_asked import UNIT, Condition, answer_of, question_of
-from tests.suites.funnel_oracle import Asked, Happened, counts
+from tests.suites.funnel_asked import BEGIN, UNIT, Condition, answer_of, question_of
+from tests.suites.funnel_oracle import Asked, Happened, booked, counts
 
 VALUES = st.sampled_from(["u", "u", "v", None])
 
@@ -114,6 +115,27 @@ def test_each_option_and_each_pair_answers_as_the_oracle_does(options: tuple[str
         check(*case)
 
     compare()
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases(), st.integers(0, 20))
+def test_a_trend_books_units_on_the_day_of_their_entry_as_the_oracle_does(
+    case: tuple[list[Happened], Asked], as_of: int
+) -> None:
+    events, question = case
+    try:
+        understood = question_of(question, trend="day")
+    except UsageError:
+        return
+    found = answer_of(events, understood, parts=2, as_of=BEGIN + as_of * UNIT)
+    expected = booked(events, question, as_of, lambda at: at * UNIT // timedelta(days=1))
+    nobody = ([0] * len(question.steps),) * 2
+    for period in found.trend:
+        day = (period.begins - BEGIN.date()).days
+        matured, in_flight = expected.pop(day, nobody)
+        assert ([step.count for step in period.steps], list(period.in_flight)) == (matured, in_flight)
+        assert not (period.is_mature and any(in_flight))
+    assert expected == {}
 
 
 def test_a_question_that_is_refused_is_refused_for_its_pair_of_options() -> None:

@@ -63,5 +63,5 @@ def test_every_option_of_a_question_has_an_example() -> None:
     assert used >= {
         "--steps", "--order", "--window", "--step-window", "--unit", "--exclude", "--where", "--step-where",
         "--optional", "--first-ever", "--first-matching", "--by", "--hold", "--since", "--until", "--list",
-        "--histogram", "--csv", "--saved",
+        "--histogram", "--csv", "--saved", "--trend",
     }  # fmt: skip

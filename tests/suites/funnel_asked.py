@@ -39,7 +39,7 @@ class Condition:
         return properties.get(self.name) == self.value
 
 
-def question_of(asked: Asked) -> Question:
+def question_of(asked: Asked, trend: str | None = None) -> Question:
     """The oracle's question as the engine's."""
 
     def text(condition: Any) -> str:
@@ -62,6 +62,7 @@ def question_of(asked: Asked) -> Question:
         hold=asked.hold,
         since=None if asked.since is None else BEGIN + asked.since * UNIT,
         until=None if asked.until is None else BEGIN + asked.until * UNIT,
+        trend=trend,
     )
 
 
@@ -102,10 +103,13 @@ def answer_of(
     parts: int = 1,
     measure: timedelta = UNIT,
     listed: int | None = None,
+    as_of: datetime | None = None,
 ) -> Answer:
     """The engine's answer, the units dealt to so many parts."""
     meaning = meaning_of(question, builtin_ladder())
     properties = sorted(properties_of(question, meaning))
     units = sorted({event.unit for event in events})
     dealt = [[event for event in events if units.index(event.unit) % parts == part] for part in range(parts)]
-    return answer([columns_of(part, properties, measure) for part in dealt], question, meaning, listed=listed)
+    return answer(
+        [columns_of(part, properties, measure) for part in dealt], question, meaning, listed=listed, as_of=as_of
+    )

@@ -82,6 +82,21 @@ def counts(events: Sequence[Happened], asked: Asked) -> tuple[list[int], dict[st
     return total, by, [sorted(one) for one in durations]
 
 
+def booked(
+    events: Sequence[Happened], asked: Asked, as_of: int, day_of: Callable[[int], int]
+) -> dict[int, tuple[list[int], list[int]]]:
+    """By the day that units entered on: counts of those whose window had passed, and of the others."""
+    found: dict[int, tuple[list[int], list[int]]] = {}
+    for unit in dict.fromkeys(event.unit for event in events):
+        unit_events = sorted((event for event in events if event.unit == unit), key=lambda event: event.at)
+        best = best_of_unit(unit_events, asked)
+        if best is not None:
+            entry = unit_events[best.places[0][1]].at
+            counts_of = found.setdefault(day_of(entry), ([0] * len(asked.steps), [0] * len(asked.steps)))
+            _book(counts_of[0] if entry + asked.window < as_of else counts_of[1], best)
+    return found
+
+
 def best_of_unit(events: Sequence[Happened], asked: Asked, shared: Test | None = None) -> Found | None:
     """The best attempt of one unit's events, which are in order; None where none counts."""
     held: list[Any] = [None]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -9,7 +10,7 @@ from rich.console import Console
 from answers.funnel_answer import Answer
 from answers.funnel_question import ask
 from answers.funnel_table import FunnelTable, as_csv, headline
-from tests.suites.funnel_asked import SECOND, answer_of
+from tests.suites.funnel_asked import BEGIN, SECOND, answer_of
 from tests.suites.funnel_oracle import Happened
 
 
@@ -124,3 +125,23 @@ def test_json_holds_the_contracts_keys() -> None:
     assert len(second["units"]) == 80
     assert sum(bar["count"] for bar in second["histogram"]) == 80
     assert second["histogram"][-1] == {"from_seconds": 604_800, "to_seconds": None, "count": 0}
+
+
+def test_a_trend_sets_apart_who_is_still_on_the_way() -> None:
+    late = [Happened(f"late {event.unit}", event.at + 86_400, event.name) for event in EVENTS]
+    question = ask(["A", "B", "C"], window="1h", trend="day")
+    answer = answer_of(EVENTS + late, question, measure=SECOND, as_of=BEGIN + timedelta(days=1, hours=1))
+    lines = printed(answer)
+    assert lines[lines.index("day of entry  matured  step 3  1 to 3  95% interval    in flight") + 1 :][:3] == [
+        "2026-03-28        100      30   30.0%  21.9% to 39.6%          0",
+        "2026-03-29          0       0      0%  0% to 100%            100  immature",
+        "Shares are of those whose window has passed by the newest event; the others are",
+    ]
+    first, second = answer.to_dict()["trend"]
+    assert (first["period"], first["mature"], first["steps"][2]["count"], first["in_flight"]) == (
+        "2026-03-28",
+        True,
+        30,
+        [0, 0, 0],
+    )
+    assert (second["mature"], second["in_flight"]) == (False, [100, 80, 30])

@@ -88,7 +88,7 @@ WRONG = {
     "funnel --steps A B --exclude X --order strict": "--exclude: says nothing of a strict funnel",
     "funnel --steps A --order any": "Invalid value for '--order': 'any' is not one of 'ordered', 'strict', ",
     "funnel --steps A B --list 3": "--list: 3 is no step; there are 1 to 2",
-    "funnel --steps A --csv --json": "--csv: has the steps alone; leave out --json, --list and --histogram, or take ",
+    "funnel --steps A --csv --json": "--csv: has the steps alone; for --list, --histogram and --trend take --json",
     "funnel --steps tier:moon": "'tier:moon': the ladder has no such tier; it has spark, micro, mini, midi, ",
     "funnel --saved x": "funnels.toml: there is no such file of funnels",
     "funnel --saved x --by plan": "--by: a saved funnel is asked as it stands in its file; leave it out, or --saved",
