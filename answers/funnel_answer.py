@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from answers.funnel_columns import NONE, Columns, Prepared, microseconds, prepare, rules_of
 from answers.funnel_engine import best_attempts, best_attempts_within, best_of_units
@@ -206,7 +205,8 @@ class Tally:
         previous = 0
         for step, text in enumerate(question.steps, start=1):
             before = counts[previous - 1] if previous else counts[0]
-            seconds = _seconds(times.durations[step - 1])
+            durations = np.concatenate([*times.durations[step - 1], np.zeros(0, np.int64)])
+            seconds = durations / 1e6
             found.append(
                 StepResult(
                     step,
@@ -216,7 +216,7 @@ class Tally:
                     wilson(counts[step - 1], before),
                     wilson(counts[step - 1], counts[0]),
                     None if len(seconds) == 0 else float(np.median(seconds)),
-                    None if len(seconds) == 0 else float(np.mean(seconds)),
+                    None if len(seconds) == 0 else int(durations.sum()) / len(durations) / 1e6,
                     None if len(seconds) == 0 else float(np.quantile(seconds, 0.9)),
                     tuple(np.histogram(seconds, bins=[*EDGES_S, np.inf])[0].tolist()),
                     tuple(sorted(self._ids)) if step == listed else None,
@@ -269,10 +269,6 @@ def _sharing(prepared: Prepared, rules: Rules) -> tuple[Attempts, Ints]:
     pairs = Attempts(attempts.unit * values + value // held, attempts.at)
     best = best_of_units(pairs, prepared.events)
     return Attempts(best.unit // values, best.at), best.unit % values
-
-
-def _seconds(parts: Sequence[Ints]) -> npt.NDArray[np.float64]:
-    return np.concatenate([*parts, np.zeros(0, np.int64)]) / 1e6
 
 
 def _as_json(step: StepResult, histogram: bool) -> dict[str, Any]:

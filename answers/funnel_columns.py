@@ -70,12 +70,26 @@ def prepare(columns: Columns, question: Question, meaning: Meaning) -> Prepared:
             flags |= one if kind.condition is None else one & kind.condition.flags(columns.properties)
         return flags
 
+    def is_plain(step: int, kinds: Iterable[Kind]) -> bool:
+        """Whether an event's name alone says that it may fill the step."""
+        special = {*question.first_ever, *question.first_matching, *(number for number, _ in question.step_where)}
+        return step not in special and all(one.event is not None and one.condition is None for one in kinds)
+
     counted = np.ones(len(columns.time), np.bool_)
     if question.where is not None:
         counted = question.where.flags(columns.properties)
     step_where = dict(question.step_where)
-    fits = np.zeros(len(columns.time), np.uint32)
+    by_name = np.zeros(len(columns.name.values) + 1, np.uint32)
     for step, kinds in enumerate(meaning.steps, start=1):
+        if is_plain(step, kinds):
+            meant = [names[kind.event] for kind in kinds if kind.event is not None and kind.event in names]
+            by_name[meant] |= np.uint32(1 << (step - 1))
+    fits = by_name[columns.name.codes]
+    if question.where is not None:
+        fits[~counted] = 0
+    for step, kinds in enumerate(meaning.steps, start=1):
+        if is_plain(step, kinds):
+            continue
         flags = of_kinds(kinds)
         if step in question.first_ever:
             flags = _first_of_each(columns.unit, flags)

@@ -7,18 +7,18 @@ repaired.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import duckdb
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from answers.funnel_columns import Columns
 from answers.funnel_conditions import Coded
@@ -35,8 +35,11 @@ COLUMNS = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "
 PART_ROWS = 16_000_000
 """About how many events are in memory at a time."""
 
+_Number = TypeVar("_Number", np.int32, np.int64)
 _OWN = "events.properties"
-_ARRIVAL = ["received_at", "source", "source_partition", "record_offset"]
+ARRIVAL = ("received_at", "source", "source_partition", "record_offset")
+"""The order of arrival, most of which is in the first: the others are read only where that does not decide."""
+
 
 _PERSONS = """
     select visitor_id as linked_visitor, user_id as person
@@ -79,11 +82,19 @@ def read_parts(
         properties = sorted(properties_of(question, meaning))
         names = sorted(meaning.known_names)
         parts = max(1, -(-_rows(marts, question, meaning, names) // part_rows))
+
+        def read(part: int, arrival: Sequence[str]) -> pa.Table:
+            query = _query(question, meaning, names, properties, arrival, part, parts)
+            return marts.sql(query.text, params=query.values).to_arrow_table()
+
         for part in range(parts):
-            query = _query(question, meaning, names, properties, part, parts)
-            table = marts.sql(query.text, params=query.values).to_arrow_table()
-            if table.num_rows > 0:
-                yield _columns(table, names, properties)
+            table = read(part, ARRIVAL[:1])
+            if table.num_rows == 0:
+                continue
+            try:
+                yield _columns(table, names, properties, ARRIVAL[:1])
+            except _Undecided:
+                yield _columns(read(part, ARRIVAL), names, properties, ARRIVAL)
 
 
 def known_until(warehouse: Path) -> datetime | None:
@@ -108,7 +119,13 @@ def _reads_all(question: Question, meaning: Meaning) -> bool:
 
 
 def _query(
-    question: Question, meaning: Meaning, names: Sequence[str], properties: Sequence[str], part: int, parts: int
+    question: Question,
+    meaning: Meaning,
+    names: Sequence[str],
+    properties: Sequence[str],
+    arrival: Sequence[str],
+    part: int,
+    parts: int,
 ) -> _Query:
     unit = _unit(question.unit)
     columns = [_property(name) for name in properties]
@@ -138,7 +155,7 @@ def _query(
     selected = "".join(f", {column.text} as property_{number}" for number, column in enumerate(columns))
     return _Query(
         f"select {unit.text} as unit, epoch_us(occurred_at) as time,"
-        f" (coalesce(list_position(?::varchar[], name), 0) - 1)::integer as name_code, {', '.join(_ARRIVAL)}{selected}"
+        f" (coalesce(list_position(?::varchar[], name), 0) - 1)::integer as name_code, {', '.join(arrival)}{selected}"
         f" from {source} where {' and '.join(conditions)}",
         tuple(values),
     )
@@ -167,16 +184,22 @@ def _pointer(name: str) -> str:
     return "/" + name.removeprefix(JSON).replace("~", "~0").replace("/", "~1")
 
 
-def _columns(table: pa.Table, names: Sequence[str], properties: Sequence[str]) -> Columns:
+class _Undecided(Exception):
+    """Events of one unit and instant whose order the columns at hand do not tell."""
+
+
+def _columns(table: pa.Table, names: Sequence[str], properties: Sequence[str], arrival: Sequence[str]) -> Columns:
     units = table["unit"].dictionary_encode().combine_chunks()
-    unit = units.indices.to_numpy().astype(np.int64)
-    time = table["time"].to_numpy()
-    order = order_of(table, unit, time)
+    unit = _numbers(units.indices, np.int32)
+    time = _numbers(table["time"], np.int64)
+    order, is_decided = order_of(unit, time, {name: table[name] for name in arrival})
+    if not is_decided and len(arrival) < len(ARRIVAL):
+        raise _Undecided
     return Columns(
-        unit[order],
+        unit[order].astype(np.int64),
         units.dictionary.to_pylist(),
         time[order],
-        Coded(table["name_code"].to_numpy()[order], names),
+        Coded(_numbers(table["name_code"], np.int32)[order], names),
         {
             name: _coded(table[f"property_{number}"], order, is_json=name not in COLUMNS)
             for number, name in enumerate(properties)
@@ -184,10 +207,11 @@ def _columns(table: pa.Table, names: Sequence[str], properties: Sequence[str]) -
     )
 
 
-def order_of(table: pa.Table, unit: Ints, time: Ints) -> Ints:
-    """The rows, unit after unit, each by time and arrival (columns of ``table``).
+def order_of(unit: npt.NDArray[np.int32], time: Ints, arrival: Mapping[str, pa.ChunkedArray]) -> tuple[Ints, bool]:
+    """The rows, unit after unit, each by time and arrival; and whether that tells all of them apart.
 
-    Events lie about in the order of time already, which the first sort likes; numpy sorts 16 bits by their radix.
+    ``arrival``: the first columns of ``ARRIVAL``.  Events lie about in the order of time already, which the first sort
+    likes; numpy sorts 16 bits by their radix.
     """
     order = np.argsort(time, kind="stable")
     order = order[np.argsort(unit[order].astype(np.uint16), kind="stable")]
@@ -196,18 +220,37 @@ def order_of(table: pa.Table, unit: Ints, time: Ints) -> Ints:
     same = (np.diff(unit[order]) == 0) & (np.diff(time[order]) == 0)
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     if len(tied) == 0:
-        return np.asarray(order, np.int64)
+        return np.asarray(order, np.int64), True
     rows = order[tied]
-    among = table.select(_ARRIVAL).take(pa.array(rows)).append_column("unit", pa.array(unit[rows]))
-    among = among.append_column("time", pa.array(time[rows]))
-    wanted = pc.sort_indices(among, [(name, "ascending") for name in ("unit", "time", *_ARRIVAL)])
-    order[tied] = rows[wanted.to_numpy()]
-    return np.asarray(order, np.int64)
+    keys = [_sortable(column, name)[rows] for name, column in arrival.items()]
+    keys = [unit[rows].astype(np.int64), time[rows], *keys]
+    wanted = np.lexsort(keys[::-1])
+    order[tied] = rows[wanted]
+    alike = [np.diff(key[wanted]) == 0 for key in keys]
+    return np.asarray(order, np.int64), not np.logical_and.reduce(alike).any()
+
+
+def _sortable(column: pa.ChunkedArray, name: str) -> Ints:
+    """Numbers in the order of a column of ``ARRIVAL``."""
+    if name == "source":
+        coded = column.dictionary_encode().combine_chunks()
+        texts = coded.dictionary.to_pylist()
+        ranks = np.array([sorted(texts).index(text) for text in texts], np.int64)
+        return np.asarray(ranks[_numbers(coded.indices, np.int32)], np.int64)
+    if name == "source_partition":
+        return _numbers(column, np.int32).astype(np.int64)
+    return _numbers(column, np.int64)
+
+
+def _numbers(column: pa.ChunkedArray | pa.Array, kind: type[_Number]) -> npt.NDArray[_Number]:
+    """A column without nulls as it lies in memory: pyarrow's own way takes a second to import pandas first."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return np.frombuffer(array.buffers()[1], kind)[array.offset : array.offset + len(array)]
 
 
 def _coded(column: pa.ChunkedArray, order: Ints, *, is_json: bool) -> Coded:
     array = column.dictionary_encode().combine_chunks()
-    codes = array.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)[order]
+    codes = _numbers(array.indices.fill_null(-1), np.int32)[order]
     texts = array.dictionary.to_pylist()
     if not is_json:
         return Coded(codes, texts)

@@ -91,10 +91,10 @@ class _Core:
     def forward(self, *, with_exclusions: bool) -> list[_Reached]:
         """Step by step, the latest start of every event."""
         events, rules = self._events, self._rules
-        starts = np.flatnonzero((events.fits & 1).astype(np.bool_) & events.may_start)
+        starts = np.flatnonzero(((events.fits & np.uint32(1)) != 0) & events.may_start)
         reached = [_Reached(starts, (starts + 1) << self._shift)]
         for step in range(2, rules.steps + 1):
-            at = np.flatnonzero((events.fits >> np.uint32(step - 1)) & np.uint32(1))
+            at = np.flatnonzero((events.fits & np.uint32(1 << (step - 1))) != 0)
             key = np.zeros(len(at), np.int64)
             for before in self._steps_before(step):
                 earlier = reached[before - 1]
@@ -202,12 +202,12 @@ class _Core:
         return (key >> self._shift) - 1
 
     def _latest(self, earlier: _Reached, at: Ints, before: int, step: int, with_exclusions: bool) -> Ints:
-        low, high = self._range(earlier.events, at, before, step, with_exclusions=with_exclusions)
         if self._is_bounded(before, step, with_exclusions):
+            low, high = self._range(earlier.events, at, before, step, with_exclusions=with_exclusions)
             return range_maximum(earlier.key, low, high)
         # The latest start of all that came before is this unit's, or this unit has none.
-        so_far = np.append(np.int64(0), np.maximum.accumulate(earlier.key))[high]
-        return np.where(self.start_of(so_far) >= self._events.first[self._unit[at]], so_far, 0)
+        latest = np.append(np.int64(0), np.maximum.accumulate(earlier.key))[np.searchsorted(earlier.events, at)]
+        return np.where(self.start_of(latest) >= self._events.first[self._unit[at]], latest, 0)
 
     def _is_bounded(self, before: int, step: int, with_exclusions: bool) -> bool:
         rules = self._rules

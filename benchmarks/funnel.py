@@ -57,12 +57,14 @@ def generate(warehouse: Path, count: int, visitors: int) -> None:
     for first in range(0, count, PART):
         rows = order[first : first + PART]
         at = pa.array(times[rows] + int(BEGIN.timestamp()) * 1_000_000, pa.timestamp("us", tz="UTC"))
+        # Events of one request are a microsecond apart when they arrive, in their order.
+        received = pa.array(times[rows] + int(BEGIN.timestamp()) * 1_000_000 + 2_000_000 + np.arange(len(rows)) % 1000)
         names = pa.array(np.array(NAMES, dtype=object)[random.choice(len(NAMES), len(rows), p=SHARES)], pa.string())
         given: dict[str, pa.Array] = {
             "event_id": pa.array([f"e{first + n}" for n in range(len(rows))], pa.string()),
             "visitor_id": pa.array(ids[visitor_of[visit_of[rows]]], pa.string()),
             "occurred_at": at,
-            "received_at": at,
+            "received_at": received.cast(at.type),
             "kind": pa.repeat("track", len(rows)),
             "name": names,
             "properties": pa.repeat("{}", len(rows)),
