@@ -103,13 +103,16 @@ def prepare(columns: Columns, question: Question, meaning: Meaning) -> Prepared:
 
     kept = counted
     if question.order != "strict":
-        kept = np.logical_or.reduce([fits > 0, *excluded])
+        kept = fits > 0
+        for flags in excluded:
+            kept |= flags
     hold = None if question.hold is None else _canonical(columns.properties[question.hold])
     by, labels = (None, []) if question.by is None else _labelled(columns.properties[question.by])
-    rows = np.flatnonzero(kept)
+    # Where all count, as they mostly do, a slice spares copies of every column.
+    rows = slice(None) if kept.all() else np.flatnonzero(kept)
     unit = columns.unit[rows]
     time = columns.time[rows]
-    may_start = np.ones(len(rows), np.bool_)
+    may_start = np.ones(len(time), np.bool_)
     if question.since is not None:
         may_start &= time >= microseconds(question.since)
     if question.until is not None:
