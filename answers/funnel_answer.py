@@ -81,6 +81,8 @@ class Answer:
             "steps": [_as_json(step, histogram) for step in self.steps],
             "by": {value: [_as_json(step, histogram) for step in steps] for value, steps in self.by.items()},
         }
+        if self.by:
+            found["by_adds_up"] = self.sums
         if self.question.trend is not None:
             found["trend"] = [
                 {

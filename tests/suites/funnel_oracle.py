@@ -74,7 +74,7 @@ def counts(events: Sequence[Happened], asked: Asked) -> tuple[list[int], dict[st
             continue
         if asked.attribution == "all":
             for value in {_label(event.properties.get(asked.by)) for event in unit_events} - {"(none)"}:
-                sharing = best_of_unit(unit_events, asked, lambda one, v=value: _label(one.get(asked.by)) == v)  # type: ignore[misc]
+                sharing = best_of_unit(unit_events, asked, _has_label(asked.by, value))
                 if sharing is not None:
                     _book(by.setdefault(value, [0] * len(asked.steps)), sharing)
         elif best is not None:
@@ -270,6 +270,10 @@ def _attributed(events: Sequence[Happened], best: Found, asked: Asked) -> str:
     if not there:
         return "(none)"
     return _label(there[0] if asked.attribution == "first" else there[-1])
+
+
+def _has_label(name: str, value: str) -> Test:
+    return lambda properties: _label(properties.get(name)) == value
 
 
 def _label(value: Any) -> str:

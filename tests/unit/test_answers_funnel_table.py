@@ -116,6 +116,8 @@ def test_json_holds_the_contracts_keys() -> None:
     question = ask(["A", "B"], by="plan")
     said = answer_of(EVENTS, question, measure=SECOND, listed=2).to_dict(histogram=True)
     assert (said["unit"], sorted(said["by"])) == ("visitor", ["(none)", "free", "pro"])
+    assert said["by_adds_up"] is True
+    assert found(by="plan", attribution="all").to_dict()["by_adds_up"] is False
     first, second = said["steps"]
     assert {"step": 1, "name": "A", "count": 100, "from_previous": 1.0, "from_first": 1.0}.items() <= first.items()
     assert {"step": 2, "name": "B", "count": 80, "from_previous": 0.8, "from_first": 0.8}.items() <= second.items()
