@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -280,8 +280,13 @@ class Assignments:
         if not owner.closed:
             _measure(done, prepared.now)
 
-    async def finish(self) -> None:
-        """The last checkpoint; with ``drain`` it closes the sessions that are still open."""
+    async def finish(self, assigned: Collection[int] = ()) -> None:
+        """The last checkpoint; with ``drain`` it closes the sessions that are still open.
+
+        ``assigned``: the partitions that Kafka has given us, whose take-over may not have come to its end.
+        """
+        if self._settings.drain and self.current is None and assigned:
+            self.replace(await self.claim(set(assigned)))
         await self.checkpoint(finish=self._settings.drain)
         await self.settle()
         self.is_finished = True
@@ -463,7 +468,7 @@ def create_app(
 
     async def last_checkpoint(*_: Any, **__: Any) -> None:
         try:
-            await assignments.finish()
+            await assignments.finish([tp.partition for tp in _assigned(app)])
         except Exception as error:
             assignments.fail(error)
 

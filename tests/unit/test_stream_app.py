@@ -385,6 +385,24 @@ def test_a_stopping_worker_whose_partitions_are_taken_away_closes_its_sessions_f
     assert rig.ended == []
 
 
+@pytest.mark.parametrize("drain", [True, False])
+def test_a_worker_stopped_while_it_takes_partitions_over_closes_their_sessions_if_it_drains(
+    tmp_path: Path, drain: bool
+) -> None:
+    rig = Rig(Lake(tmp_path), replace(SETTINGS, drain=drain))
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0), record(1))
+        await rig.checkpoint()
+        await rig.assignments.revoke()
+        await rig.assignments.finish([0, 1])
+
+    run(test)
+    assert rig.lake.scan("sessions").select("events").collect().rows() == ([(2,)] if drain else [])
+    assert (rig.assignments.is_finished, rig.ended) == (True, [])
+
+
 def test_a_claim_sees_what_the_assignment_before_it_was_writing(tmp_path: Path) -> None:
     lake = GatedLake(tmp_path)
     rig = Rig(lake)
