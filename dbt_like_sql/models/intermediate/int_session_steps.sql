@@ -14,29 +14,10 @@ sessions as (
     from {{ touched_of('int_touched_sessions', 'stg_sessions') }}
 ),
 
-entries as (
-    select session_id, {{ explode('sequence') }} as entry
-    from {{ touched_of('int_touched_sessions', 'stg_sessions') }}
-),
-
 marks as (
-    select
-        session_id,
-        entry.event_id as event_id,
-        entry.tier as tier,
-        entry.role as role,
-        entry.step as step,
-        entry.offset_us as offset_us
-    from entries
-    where entry.role in ('ask', 'yes', 'no')
-),
-
-marks_counted_once as (
-    select marks.session_id, marks.tier, marks.role, marks.step, marks.offset_us
-    from marks
-    left join {{ ref('int_repeated_events') }} as repeated
-        on repeated.session_id = marks.session_id and repeated.event_id = marks.event_id
-    where repeated.event_id is null
+    select *
+    from {{ ref('int_marks') }}
+    {{ where_touched('session_id', 'int_touched_sessions') }}
 ),
 
 steps as (
@@ -51,7 +32,8 @@ steps as (
         min(offset_us) filter (where role = 'yes') as first_yes_us,
         max(offset_us) filter (where role = 'yes') as last_yes_us,
         max(offset_us) filter (where role = 'no') as last_no_us
-    from marks_counted_once
+    from marks
+    where role in ('ask', 'yes', 'no')
     group by session_id, tier, step
 ),
 
