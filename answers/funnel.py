@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from answers.funnel_answer import Answer, StepResult, answer
+from answers.funnel_answer import Answer, answer
 from answers.funnel_events import known_until, read_parts
 from answers.funnel_question import Question, ask
 from answers.funnel_steps import meaning_of
@@ -53,24 +53,6 @@ def answer_question(warehouse: Path, ladder: Ladder, question: Question, *, list
 
 def table_of(found: Answer) -> pa.Table:
     """An answer as a table of ``SCHEMA``."""
-    rows = [_row(None, step) for step in found.steps]
-    rows += [_row(value, step) for value, steps in found.by.items() for step in steps]
+    rows = [{"value": None} | step.row() for step in found.steps]
+    rows += [{"value": value} | step.row() for value, steps in found.by.items() for step in steps]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def _row(value: str | None, step: StepResult) -> dict[str, Any]:
-    return {
-        "value": value,
-        "step": step.step,
-        "name": step.name,
-        "count": step.count,
-        "from_previous": step.from_previous.value,
-        "from_previous_low": step.from_previous.low,
-        "from_previous_high": step.from_previous.high,
-        "from_first": step.from_first.value,
-        "from_first_low": step.from_first.low,
-        "from_first_high": step.from_first.high,
-        "median_seconds": step.median_seconds,
-        "mean_seconds": step.mean_seconds,
-        "p90_seconds": step.p90_seconds,
-    }

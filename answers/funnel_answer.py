@@ -43,6 +43,23 @@ class StepResult:
     histogram: tuple[int, ...]
     units: tuple[str, ...] | None = None
 
+    def row(self) -> dict[str, Any]:
+        """Its numbers under the names that JSON and the Arrow table have, without histogram and units."""
+        return {
+            "step": self.step,
+            "name": self.name,
+            "count": self.count,
+            "from_previous": self.from_previous.value,
+            "from_previous_low": self.from_previous.low,
+            "from_previous_high": self.from_previous.high,
+            "from_first": self.from_first.value,
+            "from_first_low": self.from_first.low,
+            "from_first_high": self.from_first.high,
+            "median_seconds": self.median_seconds,
+            "mean_seconds": self.mean_seconds,
+            "p90_seconds": self.p90_seconds,
+        }
+
 
 @dataclass(frozen=True)
 class PeriodResult:
@@ -274,20 +291,7 @@ def _sharing(prepared: Prepared, rules: Rules) -> tuple[Attempts, Ints]:
 
 
 def _as_json(step: StepResult, histogram: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "step": step.step,
-        "name": step.name,
-        "count": step.count,
-        "from_previous": step.from_previous.value,
-        "from_previous_low": step.from_previous.low,
-        "from_previous_high": step.from_previous.high,
-        "from_first": step.from_first.value,
-        "from_first_low": step.from_first.low,
-        "from_first_high": step.from_first.high,
-        "median_seconds": step.median_seconds,
-        "mean_seconds": step.mean_seconds,
-        "p90_seconds": step.p90_seconds,
-    }
+    found = step.row()
     if histogram:
         ends = [*EDGES_S[1:], None]
         found["histogram"] = [
