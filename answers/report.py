@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import cast
 from urllib.parse import urlsplit
-
-from jinja2 import Environment, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from answers.facts import ReportFacts
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps, worst_steps
-from answers.numbers import count, interval, listing, percent, utc
-from ladder.errors import REASONS, Reason, UsageError
+from answers.numbers import interval, listing
+from answers.page import as_json, asset, render, write_page
+from ladder.errors import REASONS, Reason
 from warehouse.query import StepRow, TierRow, Unit
 
 STEPS_SHOWN = 10
@@ -47,10 +39,10 @@ def render_report(facts: ReportFacts) -> str:
     """
     views = [_view("session", facts.per_session, facts), _view("visitor", facts.per_visitor, facts)]
     quality = facts.health.quality
-    scripts = [_asset("echarts.js"), _asset("report.js")]
-    environment = Environment(autoescape=select_autoescape(["html"], default=True), undefined=StrictUndefined)
-    environment.filters |= {"count": count, "percent": percent, "utc": utc}
-    return environment.from_string(_text("templates/report.html")).render(
+    return render(
+        "report.html",
+        scripts=[asset("echarts.js"), asset("report.js")],
+        styles=[asset("report.css")],
         facts=facts,
         views=views,
         any_implicit=any(row.implicit > 0 for view in views for row in view.tiers),
@@ -66,29 +58,13 @@ def render_report(facts: ReportFacts) -> str:
         ),
         batches=lambda names: listing([f"batch {name}" for name in names]),
         quality_page=_local(quality.page) if quality is not None and quality.page is not None else None,
-        policy=_policy(scripts),
-        style=Markup(_asset("report.css")),
-        scripts=[Markup(script) for script in scripts],
-        data=_json({"views": [_chart(view) for view in views]}),
+        data=as_json({"views": [_chart(view) for view in views]}),
     )
 
 
 def write_report(facts: ReportFacts, path: Path) -> Path:
     """Put the page into a file, whole or not at all, and give its path back.  Raises ``UsageError`` where it cannot."""
-    page = render_report(facts)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".html", delete=False) as file:
-            file.write(page)
-        written = Path(file.name)
-        try:
-            written.chmod(0o644)
-            written.replace(path)
-        finally:
-            written.unlink(missing_ok=True)
-    except OSError as error:
-        raise UsageError(f"{path}: the report cannot be written there: {error.strerror}") from None
-    return path
+    return write_page(render_report(facts), path)
 
 
 def _view(unit: Unit, tiers: tuple[TierRow, ...], facts: ReportFacts) -> _View:
@@ -116,31 +92,6 @@ def _chart(view: _View) -> dict[str, object]:
     }
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    """Nothing may be loaded or sent, and no script runs but these: one that slips in with a name does not."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _json(value: object) -> Markup:
-    """JSON that no text in it can end the script element with."""
-    text = json.dumps(value)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
-
-
 def _local(page: str) -> str | None:
     parts = urlsplit(page.replace("\\", "/"))
     return page if parts.scheme in ("", "file") and not parts.netloc else None
-
-
-def _asset(name: str) -> str:
-    return _text(f"assets/{name}")
-
-
-def _text(path: str) -> str:
-    return (files("answers") / path).read_text(encoding="utf-8")

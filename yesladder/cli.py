@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
+from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
-from yesladder.settings import PREFIX, Settings, read_settings
+from yesladder.settings import Settings, read_settings
+from yesladder.walking import walk
 
 if TYPE_CHECKING:
     from producers.columns import ColumnMap
     from producers.publisher import Publisher
     from warehouse.erased import Mode
     from warehouse.lake import Lake
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def main() -> None:
@@ -69,25 +68,6 @@ def cli() -> None:
     """
 
 
-def setting(name: str, **more: Any) -> Callable[[Command], Command]:
-    """An option that overrides the setting of that name; its text and default are the setting's own."""
-    field = Settings.model_fields[name]
-    description = f"{field.description}  [env: {PREFIX}{name.upper()}]"
-    return click.option(f"--{name.replace('_', '-')}", name, default=None, help=description, **more)
-
-
-def settings_options(*names: str) -> Callable[[Command], Command]:
-    """Several ``setting`` options, shown in this order."""
-
-    def decorate(command: Command) -> Command:
-        for name in reversed(names):
-            command = setting(name)(command)
-        return command
-
-    return decorate
-
-
-_json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 _CONNECTION = ("brokers", "topic", "partitions", "replication", "security_protocol", "sasl_mechanism", "username")
 
 
@@ -840,5 +820,4 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, default=str))
+cli.add_command(walk)

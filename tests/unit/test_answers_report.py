@@ -371,7 +371,7 @@ def test_a_folder_that_is_missing_is_made(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match=r"file/report.html: the report cannot be written there"):
+    with pytest.raises(UsageError, match=r"file/report.html: the page cannot be written there"):
         write_report(FACTS, tmp_path / "file" / "report.html")
 
 

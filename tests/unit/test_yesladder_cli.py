@@ -78,6 +78,8 @@ WRONG = {
     "tiers": "warehouse-data has no marts yet: run `yesladder build`",
     "leaps": "warehouse-data has no marts yet: run `yesladder build`",
     "momentum": "warehouse-data has no marts yet: run `yesladder build`",
+    "walk": "warehouse-data has no marts yet: run `yesladder build`",
+    "walk ann": "warehouse-data has no marts yet: run `yesladder build`",
     "hesitation": "warehouse-data has no marts yet: run `yesladder build`",
     "after-yes": "warehouse-data has no marts yet: run `yesladder build`",
     "report": "warehouse-data has no marts yet: run `yesladder build`",
