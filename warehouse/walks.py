@@ -70,7 +70,7 @@ class WalkSession:
     utm_medium: str | None
     utm_campaign: str | None
     device_class: str | None
-    events: tuple[WalkEvent, ...]
+    events: tuple[WalkEvent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def walk(warehouse: Path, ladder: Ladder, person: str) -> Walk:
         users = dict.fromkeys(user for _, user_ids in people for user in user_ids or ())
         asks, answers = _asks(marts, visitors)
         late = _late(marts, visitors, ladder)
-        sessions = _sessions(marts, visitors, asks, answers, frozenset(late))
-    sessions = _held(_away(sessions))
+        apart = _sessions(marts, visitors, asks, answers, frozenset(late))
+    sessions = _held(_away(apart))
     placed = {event.event_id for session in sessions for event in session.events}
     return Walk(
         person=person,
@@ -219,7 +219,7 @@ def _sessions(
         ).fetchall()
     }
     entries: dict[str, list[tuple[Any, ...]]] = {}
-    for session, *entry in marts.execute(
+    for session_id, *entry in marts.execute(
         "with entries as ("
         " select session_id, started_at, unnest(list_transform(sequence, lambda e, n: {'n': n, 'e': e})) as found"
         " from staging.stg_sessions where visitor_id in (select unnest($1)))"
@@ -227,29 +227,30 @@ def _sessions(
         " found.e.tier, found.e.role, found.e.step from entries order by session_id, found.n",
         [visitors],
     ).fetchall():
-        entries.setdefault(session, []).append(tuple(entry))
+        entries.setdefault(session_id, []).append(tuple(entry))
     found: list[WalkSession] = []
-    for session, visitor, started_at, ended_at, *rest in marts.execute(
-        "select session_id, visitor_id, started_at, ended_at, is_capped, page_url, referrer, utm_source, utm_medium,"
-        " utm_campaign, device_class from main.fct_sessions where visitor_id in (select unnest($1))"
+    for row in marts.execute(
+        "select session_id, visitor_id, started_at, ended_at, null, is_capped, page_url, referrer, utm_source,"
+        " utm_medium, utm_campaign, device_class from main.fct_sessions where visitor_id in (select unnest($1))"
         " order by started_at, session_id",
         [visitors],
     ).fetchall():
+        session = WalkSession(*row)
         events: list[WalkEvent] = []
-        for event_id, name, at, tier, role, step in entries[session]:
-            if (session, event_id) in repeated:
+        for event_id, name, at, tier, role, step in entries[session.session_id]:
+            if (session.session_id, event_id) in repeated:
                 continue
             if not events or events[-1].event_id != event_id:
                 since = (at - events[-1].at).total_seconds() if events else None
                 events.append(WalkEvent(event_id, name, at, since, event_id in late, 0, False, ()))
             if role is None:
                 continue
-            mark = WalkMark(tier, role, step, seconds=answers.get((visitor, tier, step, role, at)))
+            mark = WalkMark(tier, role, step, seconds=answers.get((session.visitor_id, tier, step, role, at)))
             if role == "ask":
-                ask = asks[session, event_id, tier, step]
+                ask = asks[session.session_id, event_id, tier, step]
                 mark = WalkMark(tier, role, step, ask.held, ask.answer, ask.answer is None and ask.is_open, ask.seconds)
             events[-1] = replace(events[-1], marks=(*events[-1].marks, mark))
-        found.append(WalkSession(session, visitor, started_at, ended_at, None, *rest, events=tuple(events)))
+        found.append(replace(session, events=tuple(events)))
     return found
 
 

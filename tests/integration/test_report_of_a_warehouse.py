@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
 from yesladder.backfill import backfill
+from yesladder.cli import main
 
 NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
 MORNING = datetime(2026, 11, 3, 9, 0, tzinfo=UTC)
 
-LADDER = parse_ladder(
-    """
+LADDER_FILE = """
 name = "trial"
 tiers = ["spark", "micro", "mini"]
 [[on]]
@@ -41,9 +42,8 @@ is = [{ tier = "micro", role = "no", step = "poll" }]
 [[on]]
 event = "Poll Answered"
 is = [{ tier = "micro", role = "yes", step = "poll" }]
-""",
-    "test",
-)
+"""
+LADDER = parse_ladder(LADDER_FILE, "test")
 
 
 def message(n: int, visitor: str, minutes: int, event: str) -> dict[str, Any]:
@@ -158,3 +158,32 @@ def test_another_ladder_than_the_one_built_with_is_refused(warehouse: Path) -> N
 def test_a_warehouse_without_marts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="yesladder build"):
         gather(tmp_path, LADDER, now=NOW)
+
+
+def test_a_walk_is_printed_written_as_json_and_drawn(
+    warehouse: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "ladder.toml").write_text(LADDER_FILE, encoding="utf-8")
+
+    def run(*arguments: str) -> str:
+        where = ["--warehouse", str(warehouse), "--ladder", str(tmp_path / "ladder.toml")]
+        monkeypatch.setattr(sys, "argv", ["yesladder", "walk", *arguments, *where])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 0
+        return capsys.readouterr().out
+
+    printed = run()
+    assert printed.startswith("Nobody was named: of those seen in the last 7 days, this one has come furthest.\n\n")
+    assert "The walk of ann" in printed
+    assert "Nobody was named" not in run("ben")
+    page = tmp_path / "pages" / "ann.html"
+    found = json.loads(run("ann", "--json", "--html", str(page)))
+    assert (found["html"], found["person"], found["held"]) == (str(page), "ann", 2)
+    assert [event["event_id"] for session in found["sessions"] for event in session["events"]] == [
+        "m1",
+        "m2",
+        "m3",
+        "m4",
+    ]
+    assert "The walk of <bdi>ann</bdi>" in page.read_text(encoding="utf-8")
