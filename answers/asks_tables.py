@@ -49,7 +49,7 @@ class LeapsTable:
         ]
         left = ["held", "asked for"]
         right = ["asks", "yes", "yes-rate", "95% interval", "in flight", "lost"]
-        yield from _tables(self._segment, left, right, rows)
+        yield from tables(self._segment, left, right, rows)
         yield Text("in flight: their conversion window is still open, so they are in no other column", style="dim")
         yield Text("lost: people below the top whose last ask it was, and who never said yes again", style="dim")
 
@@ -80,7 +80,7 @@ class MomentumTable:
                 for row in found
             ]
             yield ""
-            yield from _tables(self._segment, [grouped_by], right, rows)
+            yield from tables(self._segment, [grouped_by], right, rows)
         yield ""
         yield Text("adjusted: as if every row had been asked for the same mix of tiers", style="dim")
 
@@ -114,7 +114,7 @@ class HesitationTable:
             for row in self._found
         ]
         right = ["answers", "fast", "median", "slow", "unthinking", "pondered"]
-        yield from _tables(self._segment, ["tier", "step"], right, rows)
+        yield from tables(self._segment, ["tier", "step"], right, rows)
         yield Text("fast and slow: a tenth of the answers are faster, a tenth slower", style="dim")
         yield Text("unthinking: in under a second; pondered: after a minute or more", style="dim")
 
@@ -145,7 +145,7 @@ class AfterYesTable:
             for row in self._found
         ]
         right = ["yeses", "rewarded", "after", "cheered", "next yes,\ncheered", "next yes,\nnot"]
-        yield from _tables(self._segment, ["tier", "step"], right, rows)
+        yield from tables(self._segment, ["tier", "step"], right, rows)
         yield Text("-: the ladder names no such event for the step, or there is none to count", style="dim")
         yield Text(
             "rewarded and cheered: of the yeses; after: the median; a cheer counts within 10 seconds", style="dim"
@@ -160,7 +160,7 @@ def _of_the_lost(found: Leaps) -> str:
     return f"{of} {ends}) were lost on a leap of more than one tier."
 
 
-def _tables(
+def tables(
     segment: str | None, left: Sequence[str], right: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> Iterator[RenderableType]:
     """A table for each segment value, which is the first cell of a row; without a segment there is one value."""

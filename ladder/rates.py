@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import sqrt
 from typing import NamedTuple
 
@@ -10,14 +11,14 @@ Z_95 = 1.959963984540054
 
 
 class Rate(NamedTuple):
-    """A share between 0 and 1 with the ends of its 95 % interval."""
+    """A share between 0 and 1, or the difference of two, with the ends of its 95 % interval."""
 
     value: float
     low: float
     high: float
 
 
-def wilson(successes: int, trials: int) -> Rate:
+def wilson(successes: float, trials: float) -> Rate:
     """A proportion with Wilson's score interval at 95 %.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22: 209-212.
@@ -42,3 +43,29 @@ def drop_off(yes: int, asked: int) -> Rate:
     if asked == 0:
         return wilson(0, 0)
     return wilson(asked - yes, asked)
+
+
+def difference(one: Rate, other: Rate) -> Rate:
+    """``one - other`` of two independent proportions, each by ``wilson``, with its interval: the hybrid score method.
+
+    Newcombe (1998), "Interval estimation for the difference between independent proportions: comparison of eleven
+    methods", Statistics in Medicine 17: 873-890, method 10.
+    """
+    below = sqrt((one.value - one.low) ** 2 + (other.high - other.value) ** 2)
+    above = sqrt((one.high - one.value) ** 2 + (other.value - other.low) ** 2)
+    value = one.value - other.value
+    return Rate(value, value - below, value + above)
+
+
+def standardised(strata: Sequence[tuple[int, int, int]]) -> Rate:
+    """The rate that there would be if strata weighed otherwise: (weight, successes, trials) of each, trials > 0.
+
+    Direct standardisation; the interval is Wilson's with the effective number of trials of weighted samples,
+    (Σw)² / Σ(w²/n): Kish (1965), Survey Sampling.  Raises ``ValueError`` without strata.
+    """
+    if not strata:
+        raise ValueError("a rate of no strata cannot be")
+    weight = sum(weight for weight, _, _ in strata)
+    share = min(1.0, sum(weight * successes / trials for weight, successes, trials in strata) / weight)
+    effective = weight * weight / sum(weight * weight / trials for weight, _, trials in strata)
+    return Rate(share, *wilson(share * effective, effective)[1:])

@@ -1,21 +1,23 @@
 """Questions to the marts of asks and yeses: leaps, momentum, hesitation, and what follows on a yes.
 
-Each raises ``UsageError`` for a segment that the marts do not know, and where no marts were built with this ladder.
+Each is of a ``Slice`` of the counts: all visitors over all days, unless it says otherwise.
+Each raises ``UsageError`` where no marts were built with this ladder.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections import Counter
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ladder.errors import UsageError
-from ladder.rates import wilson
+from ladder.rates import standardised, wilson
 from ladder.tiers import Ladder
-from warehouse.query import open_marts
+from ladder.time_buckets import seconds_at
+from warehouse.counted import Slice, sums, times
 
-SEGMENTS = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "device_class")
-"""By which visitors can be told apart, each as it was at their first touch."""
+_ALL = Slice()
+_SINCE = ("under a minute", "under an hour", "under a day", "a day or more")
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,10 @@ class Momentum:
 
 @dataclass(frozen=True)
 class Hesitation:
-    """How long people take from the ask of a step to their answer; shares with the ends of their 95 % interval."""
+    """How long people take from the ask of a step to their answer; shares with the ends of their 95 % interval.
+
+    Quantiles are within 1 % of the exact ones (``ladder.time_buckets``).
+    """
 
     segment_value: str
     tier: int
@@ -83,7 +88,7 @@ class AfterYes:
     """What follows on the yeses of a step: its reward, a cheer within 10 seconds, and the answer to the next ask.
 
     ``has_reward`` and ``has_cheer``: whether the ladder names an event for it.  Shares and rates with the ends of their
-    95 % intervals; rates are of next asks whose conversion window has passed.
+    95 % intervals; rates are of next asks whose conversion window has passed.  The median is within 1 %.
     """
 
     segment_value: str
@@ -129,52 +134,67 @@ class Leaps:
         return asdict(self)
 
 
-def leaps(warehouse: Path, ladder: Ladder, segment: str | None = None) -> Leaps:
-    """By segment value, tier held and tier asked, over all dates."""
-    rows = _rows(
-        warehouse,
-        ladder,
-        "select segment_value, held_tier, tier, sum(asks)::bigint, sum(yes)::bigint, sum(no)::bigint,"
-        " sum(silent)::bigint, sum(in_flight)::bigint, sum(lost)::bigint from main.fct_leaps where segment = ?"
-        " group by segment_value, held_tier, tier order by segment_value, held_tier, tier",
-        segment,
-    )
+def leaps(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> Leaps:
+    """By segment value, tier held and tier asked."""
+    counts = ("asks", "yes", "no", "silent", "in_flight", "lost")
+    rows = sums(warehouse, ladder, "fct_leaps", ("held_tier", "tier"), counts, of)
     found = tuple(Leap(*(*row, *wilson(row[4], row[3]))) for row in rows)
     lost = sum(leap.lost for leap in found)
     on_long = sum(leap.lost for leap in found if leap.tier - leap.held_tier > 1)
     return Leaps(found, lost, on_long, *wilson(on_long, lost))
 
 
-def momentum(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tuple[Momentum, ...]:
-    """By what is grouped by, segment value and bucket; buckets of time from the shortest to the longest."""
-    rows = _rows(
-        warehouse,
-        ladder,
-        "select segment_value, grouped_by, bucket, asks, yes, yes_rate, yes_rate_low, yes_rate_high, adjusted_rate,"
-        " adjusted_rate_low, adjusted_rate_high from main.fct_momentum where segment = ?"
-        " order by grouped_by, segment_value, list_position(['under a minute', 'under an hour', 'under a day',"
-        " 'a day or more'], bucket), try_cast(bucket as integer) nulls last, bucket",
-        segment,
-    )
-    return tuple(Momentum(*row) for row in rows)
+def momentum(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> tuple[Momentum, ...]:
+    """By what is grouped by, segment value and bucket; buckets of time from the shortest to the longest.
+
+    A tier weighs as much in every bucket of a grouping as it has of all asks there; it is left out of a bucket that
+    was never asked for it.
+    """
+    keys = ("grouped_by", "bucket", "tier")
+    rows = sums(warehouse, ladder, "fct_momentum", keys, ("asks", "yes"), of)
+    weights: Counter[tuple[str, str, int]] = Counter()
+    for value, grouped_by, _, tier, asks, _ in rows:
+        weights[grouped_by, value, tier] += asks
+    strata: dict[tuple[str, str, str], list[tuple[int, int, int]]] = {}
+    for value, grouped_by, bucket, tier, asks, yes in rows:
+        strata.setdefault((grouped_by, value, bucket), []).append((weights[grouped_by, value, tier], yes, asks))
+    found = []
+    for grouped_by, value, bucket in sorted(strata, key=_from_least_to_most):
+        tiers = strata[grouped_by, value, bucket]
+        yes, asks = sum(yes for _, yes, _ in tiers), sum(asks for _, _, asks in tiers)
+        found.append(Momentum(value, grouped_by, bucket, asks, yes, *wilson(yes, asks), *standardised(tiers)))
+    return tuple(found)
 
 
-def hesitation(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tuple[Hesitation, ...]:
+def _from_least_to_most(key: tuple[str, str, str]) -> tuple[str, str, int, str]:
+    grouped_by, value, bucket = key
+    place = _SINCE.index(bucket) if bucket in _SINCE else int(bucket.rstrip("+"))
+    return grouped_by, value, place, bucket
+
+
+def hesitation(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> tuple[Hesitation, ...]:
     """By segment value, tier and step; a step that nobody answered has no row."""
-    columns = ", ".join(field.name for field in fields(Hesitation))
-    query = f"select {columns} from main.fct_hesitation where segment = ? order by segment_value, tier, step"
-    return tuple(Hesitation(*row) for row in _rows(warehouse, ladder, query, segment))
+    rows = sums(warehouse, ladder, "fct_hesitation", ("tier", "step"), ("answers", "unthinking", "pondered"), of)
+    took = times(warehouse, ladder, "answer", of)
+    found = []
+    for value, tier, step, answers, unthinking, pondered in rows:
+        p10, p50, p90 = (seconds_at(percent, took[value, tier, step]) or 0.0 for percent in (10, 50, 90))
+        shares = (unthinking, *wilson(unthinking, answers), pondered, *wilson(pondered, answers))
+        found.append(Hesitation(value, tier, step, answers, p10, p50, p90, *shares))
+    return tuple(found)
 
 
-def after_yes(warehouse: Path, ladder: Ladder, segment: str | None = None) -> tuple[AfterYes, ...]:
+def after_yes(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> tuple[AfterYes, ...]:
     """By segment value, tier and step; a step that nobody said yes to has no row."""
-    columns = ", ".join(field.name for field in fields(AfterYes))
-    query = f"select {columns} from main.fct_after_yes where segment = ? order by segment_value, tier, step"
-    return tuple(AfterYes(*row) for row in _rows(warehouse, ladder, query, segment))
-
-
-def _rows(warehouse: Path, ladder: Ladder, query: str, segment: str | None) -> list[tuple[Any, ...]]:
-    if segment is not None and segment not in SEGMENTS:
-        raise UsageError(f"there is no segment {segment!r}; take {', '.join(SEGMENTS)}")
-    with open_marts(warehouse, ladder) as marts:
-        return marts.execute(query, ["all" if segment is None else f"first_{segment}"]).fetchall()
+    keys = ("tier", "step", "has_reward", "has_cheer")
+    counts = ("yeses", "rewarded", "cheered")
+    next_asks = ("next_asks_cheered", "next_yes_cheered", "next_asks_uncheered", "next_yes_uncheered")
+    took = times(warehouse, ladder, "reward", of)
+    found = []
+    for row in sums(warehouse, ladder, "fct_after_yes", keys, (*counts, *next_asks), of):
+        value, tier, step, has_reward, has_cheer, yeses, rewarded, cheered, *after = row
+        shares = (rewarded, *wilson(rewarded, yeses), seconds_at(50, took.get((value, tier, step), {})))
+        cheers = (cheered, *wilson(cheered, yeses))
+        rates = [part for asks, yes in (after[:2], after[2:]) for part in (asks, yes, *wilson(yes, asks))]
+        found.append(AfterYes(*(value, tier, step, has_reward, has_cheer, yeses, *shares, *cheers, *rates)))
+    return tuple(found)

@@ -97,7 +97,7 @@ def tiers(warehouse: Path, ladder: Ladder, unit: str) -> TierTable:
 
     Raises ``UsageError`` for another unit than session and visitor, and where no marts were built with this ladder.
     """
-    checked = _unit(unit)
+    checked = checked_unit(unit)
     with open_marts(warehouse, ladder) as marts:
         rows = marts.execute(
             "select tier, tier_name, asked, yes, no, silent, implicit, drop_off, drop_off_low, drop_off_high,"
@@ -109,7 +109,7 @@ def tiers(warehouse: Path, ladder: Ladder, unit: str) -> TierTable:
 
 def steps(warehouse: Path, ladder: Ladder, unit: str) -> tuple[StepRow, ...]:
     """The drop-off per step that anyone was asked or said yes to, by tier and name.  Raises as ``tiers`` does."""
-    checked = _unit(unit)
+    checked = checked_unit(unit)
     with open_marts(warehouse, ladder) as marts:
         rows = marts.execute(
             "select tier, step, sum(asked)::bigint, sum(yes)::bigint, sum(no)::bigint, sum(silent)::bigint"
@@ -214,7 +214,8 @@ def open_marts(warehouse: Path, ladder: Ladder | None = None) -> Iterator[duckdb
         connection.close()
 
 
-def _unit(unit: str) -> Unit:
+def checked_unit(unit: str) -> Unit:
+    """The unit of this name.  Raises ``UsageError`` for any other."""
     if unit == "session":
         return "session"
     if unit == "visitor":

@@ -175,8 +175,7 @@ def _asks(
     answers: dict[_AnswerKey, float] = {}
     for visitor, session, event, tier, step, *rest in marts.execute(
         "select visitor_id, session_id, event_id, tier, step, held_tier, answer, answered_at, answer_seconds,"
-        " window_ends_at > (select max(ended_at) from main.fct_sessions) as is_open"
-        " from main.fct_asks where visitor_id in (select unnest($1))",
+        " not is_mature as is_open from main.fct_asks where unit = 'visitor' and visitor_id in (select unnest($1))",
         [visitors],
     ).fetchall():
         ask = asks[session, event, tier, step] = _Ask(*rest)

@@ -7,7 +7,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,6 +15,7 @@ import click
 from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
+from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
 from yesladder.settings import Settings, read_settings
@@ -519,77 +519,6 @@ def tiers(unit: str, as_json: bool, **options: Any) -> None:
         Console().print(TiersTable(table.unit, table.tiers, step_rows(settings.warehouse, ladder, unit), ladder))
 
 
-_segment_option = click.option(
-    "--segment",
-    metavar="COLUMN",
-    help="A row for each of its values, as they were at the first touch: page_url, referrer, utm_source, utm_medium,"
-    " utm_campaign or device_class.",
-)
-
-
-@cli.command()
-@settings_options("warehouse", "ladder")
-@_segment_option
-@_json_option
-def leaps(segment: str | None, as_json: bool, **options: Any) -> None:
-    """What people held when they were asked for more, and where they were lost.
-
-    Example: yesladder leaps --segment device_class
-    """
-    from answers.asks_tables import LeapsTable
-    from warehouse.asks import leaps as found_leaps
-
-    settings = read_settings(**options)
-    ladder = settings.load_ladder()
-    found = found_leaps(settings.warehouse, ladder, segment)
-    if as_json:
-        _print_json({"segment": segment, **found.to_dict()})
-    else:
-        Console().print(LeapsTable(found, ladder, segment))
-
-
-@cli.command()
-@settings_options("warehouse", "ladder")
-@_segment_option
-@_json_option
-def momentum(segment: str | None, as_json: bool, **options: Any) -> None:
-    """Whether one yes makes the next more likely, with and without adjusting for the tier asked.
-
-    Example: yesladder momentum --json
-    """
-    from answers.asks_tables import MomentumTable
-    from warehouse.asks import momentum as found_momentum
-
-    settings = read_settings(**options)
-    ladder = settings.load_ladder()
-    rows = found_momentum(settings.warehouse, ladder, segment)
-    if as_json:
-        _print_json({"segment": segment, "momentum": [asdict(row) for row in rows]})
-    else:
-        Console().print(MomentumTable(rows, ladder, segment))
-
-
-@cli.command()
-@settings_options("warehouse", "ladder")
-@_segment_option
-@_json_option
-def hesitation(segment: str | None, as_json: bool, **options: Any) -> None:
-    """How long people take to answer, step by step.
-
-    Example: yesladder hesitation --segment utm_source
-    """
-    from answers.asks_tables import HesitationTable
-    from warehouse.asks import hesitation as found_hesitation
-
-    settings = read_settings(**options)
-    ladder = settings.load_ladder()
-    rows = found_hesitation(settings.warehouse, ladder, segment)
-    if as_json:
-        _print_json({"segment": segment, "hesitation": [asdict(row) for row in rows]})
-    else:
-        Console().print(HesitationTable(rows, ladder, segment))
-
-
 class _StepsCommand(click.Command):
     """Takes ``--steps A B C`` for ``--steps A --steps B --steps C``; the next option ends them."""
 
@@ -681,27 +610,6 @@ def funnel(
         click.echo(csv_of(found), nl=False)
     else:
         Console().print(FunnelTable(found, histogram=histogram))
-
-
-@cli.command("after-yes")
-@settings_options("warehouse", "ladder")
-@_segment_option
-@_json_option
-def after_yes(segment: str | None, as_json: bool, **options: Any) -> None:
-    """What follows on a yes: whether its reward arrived, whether it was cheered, and the next yes.
-
-    Example: yesladder after-yes --json
-    """
-    from answers.asks_tables import AfterYesTable
-    from warehouse.asks import after_yes as found_after_yes
-
-    settings = read_settings(**options)
-    ladder = settings.load_ladder()
-    rows = found_after_yes(settings.warehouse, ladder, segment)
-    if as_json:
-        _print_json({"segment": segment, "after_yes": [asdict(row) for row in rows]})
-    else:
-        Console().print(AfterYesTable(rows, ladder, segment))
 
 
 @cli.command()
@@ -820,4 +728,5 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-cli.add_command(walk)
+for _command in (walk, leaps, momentum, hesitation, after_yes, too_soon):
+    cli.add_command(_command)

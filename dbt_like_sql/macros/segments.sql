@@ -1,15 +1,32 @@
-{#
-    The rows of a CTE with a visitor_id, once for all (segment "all") and once for each first-touch column of the visitor.
-    A visitor without a value has the empty one.
-#}
-{% macro in_every_segment(rows) %}
-    {%- set columns = ['page_url', 'referrer', 'utm_source', 'utm_medium', 'utm_campaign', 'device_class'] -%}
-    select {{ rows }}.*, 'all' as segment, '' as segment_value
-    from {{ rows }}
-    {%- for column in columns %}
-    union all
-    select {{ rows }}.*, 'first_{{ column }}', coalesce(visitors.first_{{ column }}, '')
-    from {{ rows }}
-    inner join {{ ref('dim_visitors') }} as visitors on visitors.visitor_id = {{ rows }}.visitor_id
-    {%- endfor %}
+{# The columns of dim_visitors by which people can be told apart. #}
+{% macro first_touches() %}
+    {{- return(['first_page_url', 'first_referrer', 'first_utm_source', 'first_utm_medium', 'first_utm_campaign', 'first_device_class']) -}}
 {% endmacro %}
+
+{#
+    A count for all visitors (segment "all") and once more for each value of each first touch; a visitor without a value
+    has the empty one.  `every_segment` is the group by, and `segment_columns` stands in the column list beside it.
+#}
+{% macro every_segment(keys) -%}
+    group by grouping sets (
+        ({{ keys | join(', ') }})
+        {%- for column in first_touches() %},
+        ({{ keys | join(', ') }}, {{ column }})
+        {%- endfor %}
+    )
+{%- endmacro %}
+
+{% macro segment_columns() -%}
+    case
+        {%- for column in first_touches() %}
+        when grouping({{ column }}) = 0 then '{{ column }}'
+        {%- endfor %}
+        else 'all'
+    end as segment,
+    case
+        {%- for column in first_touches() %}
+        when grouping({{ column }}) = 0 then {{ column }}
+        {%- endfor %}
+        else ''
+    end as segment_value
+{%- endmacro %}

@@ -42,9 +42,12 @@ TABLES = (
     "main.fct_asks",
     "main.fct_leaps",
     "main.fct_momentum",
+    "main.fct_momentum_totals",
+    "main.fct_times",
     "main.fct_hesitation",
     "main.fct_yeses",
     "main.fct_after_yes",
+    "main.fct_too_soon",
 )
 MINUTE = timedelta(minutes=1)
 

@@ -1,40 +1,50 @@
-with
+{% set keys = ['ladder', 'unit', 'segment', 'segment_value', 'date', 'tier', 'step'] %}
+{% set counts = ['yeses', 'rewarded', 'cheered', 'next_asks_cheered', 'next_yes_cheered', 'next_asks_uncheered', 'next_yes_uncheered'] %}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=keys,
+        on_schema_change='fail',
+        post_hook="{{ forget_empty(['yeses', 'rewarded', 'cheered', 'next_asks_cheered', 'next_yes_cheered', 'next_asks_uncheered', 'next_yes_uncheered']) }}"
+    )
+}}
 
-horizon as (
-    select max(ended_at) as known_until
-    from {{ ref('fct_sessions') }}
-),
+with
 
 yeses as (
     select
-        yeses.*,
-        coalesce(yeses.cheer_seconds <= 10, false) as is_cheered,
-        coalesce(yeses.next_window_ends_at <= horizon.known_until, false) as has_next
-    from {{ ref('fct_yeses') }} as yeses
-    cross join horizon
+        *,
+        coalesce(cheer_seconds <= 10, false) as is_cheered,
+        coalesce(next_is_mature, false) as has_next
+    from {{ touched_of('int_yes_changes', 'int_yes_rows') }}
 ),
 
-segments as (
-    {{ in_every_segment('yeses') }}
+sums as (
+    select
+        ladder,
+        unit,
+        {{ segment_columns() }},
+        yes_date as date,
+        tier,
+        step,
+        sum(change) as yeses,
+        {{ net("reward_seconds is not null") }} as rewarded,
+        {{ net("is_cheered") }} as cheered,
+        {{ net("has_next and is_cheered") }} as next_asks_cheered,
+        {{ net("has_next and is_cheered and next_has_yes") }} as next_yes_cheered,
+        {{ net("has_next and not is_cheered") }} as next_asks_uncheered,
+        {{ net("has_next and not is_cheered and next_has_yes") }} as next_yes_uncheered
+    from yeses
+    {{ every_segment(['ladder', 'unit', 'yes_date', 'tier', 'step']) }}
 ),
 
 counted as (
-    select
-        ladder,
-        segment,
-        segment_value,
-        tier,
-        step,
-        count(*) as yeses,
-        count(rewarded_at) as rewarded,
-        {{ quantile('reward_seconds', 0.5) }} as median_reward_seconds,
-        count(*) filter (where is_cheered) as cheered,
-        count(*) filter (where has_next and is_cheered) as next_asks_cheered,
-        count(*) filter (where has_next and is_cheered and next_has_yes) as next_yes_cheered,
-        count(*) filter (where has_next and not is_cheered) as next_asks_uncheered,
-        count(*) filter (where has_next and not is_cheered and next_has_yes) as next_yes_uncheered
-    from segments
-    group by ladder, segment, segment_value, tier, step
+    {{- added_to_counts('sums', keys, counts) }}
+),
+
+quantiles as (
+    {{- quantiles_of_times('reward', 'counted', keys) }}
 ),
 
 final as (
@@ -42,10 +52,11 @@ final as (
         counted.*,
         ladder_steps.has_reward,
         ladder_steps.has_cheer,
-        rewarded / cast(yeses as double) as rewarded_share,
+        {{ bucket_seconds('p50') }} as median_reward_seconds,
+        coalesce(rewarded / cast(nullif(yeses, 0) as double), 0.0) as rewarded_share,
         {{ wilson('rewarded', 'yeses', 'low') }} as rewarded_share_low,
         {{ wilson('rewarded', 'yeses', 'high') }} as rewarded_share_high,
-        cheered / cast(yeses as double) as cheered_share,
+        coalesce(cheered / cast(nullif(yeses, 0) as double), 0.0) as cheered_share,
         {{ wilson('cheered', 'yeses', 'low') }} as cheered_share_low,
         {{ wilson('cheered', 'yeses', 'high') }} as cheered_share_high,
         coalesce(next_yes_cheered / cast(nullif(next_asks_cheered, 0) as double), 0.0) as next_rate_cheered,
@@ -59,12 +70,18 @@ final as (
         on
             ladder_steps.ladder = counted.ladder and ladder_steps.tier = counted.tier
             and ladder_steps.step = counted.step
+    left join quantiles
+        on
+            {% for key in keys %}{{ "and " if not loop.first }}quantiles.{{ key }} = counted.{{ key }}
+            {% endfor %}
 )
 
 select
     ladder,
+    unit,
     segment,
     segment_value,
+    date,
     tier,
     step,
     has_reward,

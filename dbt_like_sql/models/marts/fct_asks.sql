@@ -3,19 +3,46 @@
         materialized='incremental',
         incremental_strategy='append',
         on_schema_change='fail',
-        pre_hook="{{ forget('visitor_id', 'int_touched_visitors') }}"
+        pre_hook=["{{ remember('visitor_id', 'int_touched_visitors') }}", "{{ forget('visitor_id', 'int_touched_visitors') }}"]
     )
 }}
 
--- Events in the order of a visitor's life; marks of one event are peers, so an event's own yes is held at its own ask.
-{% set life = "partition by visitor_id order by occurred_at, session_id, event_place" %}
+-- Events in the order of a life; marks of one event are peers, so an event's own yes is held at its own ask.
+{% set life = "partition by unit, unit_id order by occurred_at, session_id, event_place" %}
 
 with
 
-marks as (
+horizon as (
+    select max(ended_at) as known_until
+    from {{ ref('fct_sessions') }}
+),
+
+top as (
+    select ladder, max(tier) as tier
+    from {{ source('lake', 'ladder_tiers') }}
+    where has_yes
+    group by ladder
+),
+
+units as (
+    select 'visitor' as unit
+    union all
+    select 'session'
+),
+
+touched_marks as (
     select *
     from {{ ref('int_marks') }}
     {{ where_touched('visitor_id', 'int_touched_visitors') }}
+),
+
+marks as (
+    select
+        touched_marks.*,
+        units.unit,
+        case units.unit when 'visitor' then touched_marks.visitor_id else touched_marks.session_id end as unit_id
+    from touched_marks
+    cross join units
 ),
 
 lives as (
@@ -24,10 +51,10 @@ lives as (
         max(case when role = 'yes' then tier end) over ({{ life }}) as held,
         count(case when role = 'yes' then 1 end) over ({{ life }}) as yeses_so_far,
         max(case when role = 'yes' then occurred_at end) over ({{ life }}) as last_yes_at,
-        count(case when role = 'yes' then 1 end) over (partition by visitor_id) as yeses_ever,
+        count(case when role = 'yes' then 1 end) over (partition by unit, unit_id) as yeses_ever,
         count(case when role = 'ask' then 1 end) over ({{ life }}) as asks_so_far,
-        count(case when role = 'ask' then 1 end) over (partition by visitor_id) as asks_ever,
-        count(case when role = 'ask' then 1 end) over (partition by visitor_id, session_id, event_id) as asks_of_event,
+        count(case when role = 'ask' then 1 end) over (partition by unit, unit_id) as asks_ever,
+        count(case when role = 'ask' then 1 end) over (partition by unit, unit_id, session_id, event_id) as asks_of_event,
         count(case when role = 'reward' then 1 end) over ({{ life }}) as rewards_so_far
     from marks
 ),
@@ -37,7 +64,7 @@ of_asks as (
     select
         *,
         count(case when role = 'ask' then 1 end) over (
-            partition by visitor_id, tier, step
+            partition by unit, unit_id, tier, step
             order by occurred_at, session_id, event_place, case when role = 'ask' then 0 else 1 end
             rows between unbounded preceding and current row
         ) as ask_number
@@ -47,7 +74,8 @@ of_asks as (
 
 said as (
     select
-        visitor_id,
+        unit,
+        unit_id,
         tier,
         step,
         ask_number,
@@ -56,7 +84,7 @@ said as (
         min(case when role = 'no' then occurred_at end) as no_at
     from of_asks
     where ask_number > 0
-    group by visitor_id, tier, step, ask_number
+    group by unit, unit_id, tier, step, ask_number
 ),
 
 windows as (
@@ -77,31 +105,44 @@ answers as (
     from windows
 ),
 
-final as (
+asks as (
     select
-        asks.*,
-        {{ utc_date('asks.occurred_at') }} as asked_date,
-        coalesce(asks.held, 0) as held_tier,
-        asks.tier - coalesce(asks.held, 0) as leap,
-        {{ seconds_between('asks.last_yes_at', 'asks.occurred_at') }} as seconds_since_yes,
-        asks.asks_so_far = asks.asks_of_event as is_first,
-        asks.asks_so_far = asks.asks_ever and asks.yeses_so_far = asks.yeses_ever
+        of_asks.*,
+        coalesce(of_asks.held, 0) as held_tier,
+        of_asks.asks_so_far = of_asks.asks_ever and of_asks.yeses_so_far = of_asks.yeses_ever
         and row_number() over (
-            partition by asks.visitor_id, asks.session_id, asks.event_id order by asks.tier desc, asks.step
+            partition by of_asks.unit, of_asks.unit_id, of_asks.session_id, of_asks.event_id
+            order by of_asks.tier desc, of_asks.step
         ) = 1 as is_last,
         answers.answer,
         case answers.answer when 'yes' then answers.yes_at when 'no' then answers.no_at end as answered_at,
         answers.window_ends_at
-    from of_asks as asks
+    from of_asks
     inner join answers
         on
-            answers.visitor_id = asks.visitor_id and answers.tier = asks.tier and answers.step = asks.step
-            and answers.ask_number = asks.ask_number
-    where asks.role = 'ask'
+            answers.unit = of_asks.unit and answers.unit_id = of_asks.unit_id and answers.tier = of_asks.tier
+            and answers.step = of_asks.step and answers.ask_number = of_asks.ask_number
+    where of_asks.role = 'ask'
+),
+
+final as (
+    select
+        asks.*,
+        {{ utc_date('asks.occurred_at') }} as asked_date,
+        asks.tier - asks.held_tier as leap,
+        {{ seconds_between('asks.last_yes_at', 'asks.occurred_at') }} as seconds_since_yes,
+        asks.asks_so_far = asks.asks_of_event as is_first,
+        asks.unit = 'session' or asks.window_ends_at <= horizon.known_until as is_mature,
+        asks.is_last and coalesce(asks.answer <> 'yes', true)
+        and coalesce(asks.held_tier < top.tier, true) as is_loss
+    from asks
+    left join top on top.ladder = asks.ladder
+    cross join horizon
 )
 
 select
     ladder,
+    unit,
     visitor_id,
     session_id,
     event_id,
@@ -109,6 +150,7 @@ select
     step,
     asked_date,
     occurred_at as asked_at,
+    offset_us / 1e6 as landing_seconds,
     cast(held_tier as smallint) as held_tier,
     cast(leap as smallint) as leap,
     yeses_so_far as earlier_yeses,
@@ -116,6 +158,8 @@ select
     rewards_so_far as earlier_rewards,
     is_first,
     is_last,
+    is_mature,
+    is_loss,
     answer,
     answered_at,
     {{ seconds_between('occurred_at', 'answered_at') }} as answer_seconds,

@@ -1,30 +1,46 @@
+{% set keys = ['ladder', 'unit', 'segment', 'segment_value', 'date', 'held_tier', 'tier'] %}
+{% set counts = ['asks', 'yes', 'no', 'silent', 'in_flight', 'lost'] %}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=keys,
+        on_schema_change='fail',
+        post_hook="{{ forget_empty(['asks', 'yes', 'no', 'silent', 'in_flight', 'lost']) }}"
+    )
+}}
+
 with
 
 asks as (
-    select * from {{ ref('int_ask_segments') }}
+    select * from {{ touched_of('int_ask_changes', 'int_ask_rows') }}
 ),
 
-counted as (
+sums as (
     select
         ladder,
-        segment,
-        segment_value,
+        unit,
+        {{ segment_columns() }},
         asked_date as date,
         held_tier,
         tier,
-        count(*) filter (where is_mature) as asks,
-        count(*) filter (where is_mature and is_yes) as yes,
-        count(*) filter (where is_mature and is_no) as no,
-        count(*) filter (where is_mature and not is_yes and not is_no) as silent,
-        count(*) filter (where not is_mature) as in_flight,
-        count(*) filter (where is_mature and is_loss) as lost
+        {{ net("is_mature") }} as asks,
+        {{ net("is_mature and answer = 'yes'") }} as yes,
+        {{ net("is_mature and answer = 'no'") }} as no,
+        {{ net("is_mature and answer is null") }} as silent,
+        {{ net("not is_mature") }} as in_flight,
+        {{ net("is_mature and is_loss") }} as lost
     from asks
-    group by ladder, segment, segment_value, asked_date, held_tier, tier
+    {{ every_segment(['ladder', 'unit', 'asked_date', 'held_tier', 'tier']) }}
+),
+
+counted as (
+    {{- added_to_counts('sums', keys, counts) }}
 ),
 
 final as (
     select
-        counted.*,
+        *,
         coalesce(yes / cast(nullif(asks, 0) as double), 0.0) as yes_rate,
         {{ wilson('yes', 'asks', 'low') }} as yes_rate_low,
         {{ wilson('yes', 'asks', 'high') }} as yes_rate_high
@@ -33,6 +49,7 @@ final as (
 
 select
     ladder,
+    unit,
     segment,
     segment_value,
     date,

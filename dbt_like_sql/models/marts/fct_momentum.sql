@@ -1,12 +1,27 @@
+{% set keys = ['ladder', 'unit', 'segment', 'segment_value', 'date', 'grouped_by', 'bucket', 'tier'] %}
+{% set counts = ['asks', 'yes'] %}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=keys,
+        on_schema_change='fail',
+        post_hook="{{ forget_empty(['asks', 'yes']) }}"
+    )
+}}
+
 with
 
 asks as (
-    select * from {{ ref('int_ask_segments') }}
+    select * from {{ touched_of('int_ask_changes', 'int_ask_rows') }}
     where is_mature
 ),
 
 buckets as (
-    select *, 'earlier yeses' as grouped_by, case when earlier_yeses < 3 then cast(earlier_yeses as {{ dbt.type_string() }}) else '3+' end as bucket
+    select
+        *,
+        'earlier yeses' as grouped_by,
+        case when earlier_yeses < 3 then cast(earlier_yeses as {{ dbt.type_string() }}) else '3+' end as bucket
     from asks
     union all
     select *, 'tier held', cast(held_tier as {{ dbt.type_string() }})
@@ -25,35 +40,23 @@ buckets as (
     where seconds_since_yes is not null
 ),
 
--- A tier weighs as much in every bucket as it has of all asks that are compared.
-by_tier as (
+sums as (
     select
         ladder,
-        segment,
-        segment_value,
+        unit,
+        {{ segment_columns() }},
+        asked_date as date,
         grouped_by,
         bucket,
         tier,
-        count(*) as asks,
-        count(*) filter (where is_yes) as yes,
-        sum(count(*)) over (partition by ladder, segment, segment_value, grouped_by, tier) as weight
+        sum(change) as asks,
+        {{ net("answer = 'yes'") }} as yes
     from buckets
-    group by ladder, segment, segment_value, grouped_by, bucket, tier
+    {{ every_segment(['ladder', 'unit', 'asked_date', 'grouped_by', 'bucket', 'tier']) }}
 ),
 
 counted as (
-    select
-        ladder,
-        segment,
-        segment_value,
-        grouped_by,
-        bucket,
-        cast(sum(asks) as bigint) as asks,
-        cast(sum(yes) as bigint) as yes,
-        {{ sum_in_order('weight * cast(yes as double) / asks', 'tier') }} / sum(weight) as adjusted_rate,
-        cast(sum(weight) as double) * sum(weight) / {{ sum_in_order('cast(weight as double) * weight / asks', 'tier') }} as adjusted_asks
-    from by_tier
-    group by ladder, segment, segment_value, grouped_by, bucket
+    {{- added_to_counts('sums', keys, counts) }}
 ),
 
 final as (
@@ -61,24 +64,22 @@ final as (
         *,
         coalesce(yes / cast(nullif(asks, 0) as double), 0.0) as yes_rate,
         {{ wilson('yes', 'asks', 'low') }} as yes_rate_low,
-        {{ wilson('yes', 'asks', 'high') }} as yes_rate_high,
-        {{ wilson('(adjusted_rate * adjusted_asks)', 'adjusted_asks', 'low') }} as adjusted_rate_low,
-        {{ wilson('(adjusted_rate * adjusted_asks)', 'adjusted_asks', 'high') }} as adjusted_rate_high
+        {{ wilson('yes', 'asks', 'high') }} as yes_rate_high
     from counted
 )
 
 select
     ladder,
+    unit,
     segment,
     segment_value,
+    date,
     grouped_by,
     bucket,
+    tier,
     asks,
     yes,
     yes_rate,
     yes_rate_low,
-    yes_rate_high,
-    adjusted_rate,
-    adjusted_rate_low,
-    adjusted_rate_high
+    yes_rate_high
 from final

@@ -1,0 +1,1 @@
+{{ changed_rows('fct_asks', ask_columns()) }}

@@ -1,0 +1,1 @@
+{{ changed_rows('fct_yeses', yes_columns()) }}

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ counted_rows('fct_yeses', yes_columns()) }}
