@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 from ladder.events import Event
 from ladder.tiers import Ladder, Mark
@@ -168,8 +168,10 @@ def _answer(life: Life, ask: Mark, ladder: Ladder) -> tuple[str | None, datetime
     return answer, None if answer is None else first[answer]
 
 
-Rows = dict[Hashable, Counter[str]]
-"""Counts by a key, the segment value and the date first."""
+Key = tuple[str, date, tuple[Any, ...]]
+"""A segment value, a date, and what else a mart's rows are of."""
+
+Rows = dict[Key, Counter[str]]
 
 
 def leap_rows(asks: Iterable[Asked], value_of: Mapping[str, str]) -> Rows:
@@ -180,14 +182,16 @@ def leap_rows(asks: Iterable[Asked], value_of: Mapping[str, str]) -> Rows:
 def too_soon_rows(asks: Iterable[Asked], value_of: Mapping[str, str]) -> Rows:
     """The counts of ``fct_too_soon`` by how it was asked, tier and step."""
 
-    def keys(ask: Asked) -> list[Hashable]:
+    def keys(ask: Asked) -> list[tuple[Any, ...]]:
         asked = "too soon" if ask.tier - ask.held_tier > 1 else "in order"
         return [(way, ask.tier, ask.step) for way in (asked, "first") if way != "first" or ask.is_first]
 
     return _answered(asks, value_of, keys)
 
 
-def _answered(asks: Iterable[Asked], value_of: Mapping[str, str], keys: Callable[[Asked], list[Hashable]]) -> Rows:
+def _answered(
+    asks: Iterable[Asked], value_of: Mapping[str, str], keys: Callable[[Asked], list[tuple[Any, ...]]]
+) -> Rows:
     rows: Rows = {}
     for ask in asks:
         for key in keys(ask):
@@ -253,11 +257,9 @@ def after_yes_rows(yeses: Iterable[Said], value_of: Mapping[str, str]) -> Rows:
     return rows
 
 
-def times_taken(
-    asks: Iterable[Asked], yeses: Iterable[Said], value_of: Mapping[str, str]
-) -> dict[Hashable, list[float]]:
+def times_taken(asks: Iterable[Asked], yeses: Iterable[Said], value_of: Mapping[str, str]) -> dict[Key, list[float]]:
     """What ``fct_times`` counts, exactly and in order, by segment value, date and (measure, tier, step)."""
-    found: dict[Hashable, list[float]] = {}
+    found: dict[Key, list[float]] = {}
     for ask in asks:
         times = {"answer": None if ask.answered_at is None else (ask.answered_at - ask.asked_at).total_seconds()}
         times["first ask"] = ask.landing_seconds if ask.is_first else None
