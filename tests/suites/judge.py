@@ -1,0 +1,277 @@
+"""Many simulated audiences in one warehouse, and whether the marts' intervals hold what is true of them.
+
+The visitors of a run carry its name as their first-touch campaign, so that ``--segment utm_campaign`` of each question
+answers for each run by itself.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from math import log
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import polars as pl
+
+from ladder.rates import wilson
+from ladder.tables import EVENTS, LANDED
+from ladder.tiers import Ladder, Mark, Rule
+from producers.script import Script, script_of
+from producers.simulation import Segment, Simulation
+from producers.walks import walk
+from stream.sessions import sessionise_history
+from tests.suites.expected_walks import Situation, adjusted, rate, share_within, situations
+from warehouse.asks import after_yes, hesitation, leaps, momentum
+from warehouse.lake import Lake
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+TIERS = ("spark", "micro", "mini", "midi", "macro")
+CHEERED_WITHIN_S = 10.0
+
+K = TypeVar("K", bound=Hashable)
+
+
+def _rules(tier: int, step: str) -> Iterator[Rule]:
+    for role in ("ask", "yes", "no", "reward", "cheer"):
+        yield Rule(f"{step} {role}", {}, (Mark(tier, role, step),))
+
+
+LADDER = Ladder(
+    "judged",
+    TIERS,
+    tuple(
+        rule for tier, step in enumerate(("read", "vote", "sign up", "try", "buy"), 1) for rule in _rules(tier, step)
+    ),
+    conversion_window=timedelta(hours=1),
+)
+"""Every ask is an event of its own, so that nobody is asked by the way: what the simulator decides on, the marts see."""
+
+CLIMB = Simulation(
+    visits_per_visitor=1,
+    regret_share=0,
+    skip_share=0.2,
+    push_share=0.4,
+    yes_rates=(0.7, 0.6, 0.5, 0.45, 0.4),
+    momentum=1.4,
+    leap_penalty=0.5,
+    out_of_order=0,
+    late=0,
+    duplicates=0,
+    malformed=0,
+)
+"""One visit each, so that what the simulator counts in a visit is what the marts count in a life."""
+
+NOTHING = replace(CLIMB, yes_rates=(0.5,) * 5, momentum=1, leap_penalty=1, segments=(Segment("all"),))
+"""Whatever came before, an ask is answered yes by every second."""
+
+
+class Estimate(NamedTuple):
+    """A number of the marts with its 95 % interval, and how many it was counted from."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One estimate over all runs.  ``covered``: runs whose interval holds the truth; ``bias``: mean of value - truth."""
+
+    name: str
+    truth: float
+    runs: int
+    covered: int
+    fewest: int
+    bias: float
+
+
+def land_runs(lake: Lake, simulation: Simulation, seeds: Mapping[str, int], now: datetime = NOW) -> int:
+    """Draw a run for each name, put all of them into the lake, and tell how many events there are."""
+    script = script_of(LADDER)
+    total = 0
+    for name, seed in seeds.items():
+        frame = _events(simulation, script, name, seed, total)
+        lake.append("events", frame.select([c for c in EVENTS.names if c != LANDED.name]).to_arrow(), now=now)
+        lake.append("sessions", sessionise_history(frame, LADDER, "file:judge"), now=now)
+        total += len(frame)
+    return total
+
+
+def _events(simulation: Simulation, script: Script, run: str, seed: int, first: int) -> pl.DataFrame:
+    """What one run's visitors do, as rows of the lake's events."""
+    drawn, _ = walk(replace(simulation, seed=seed), LADDER, script, np.random.default_rng(seed))
+    names = np.array([template.name for template in script.templates])
+    at = pl.from_epoch(pl.Series(drawn.at), "us").dt.replace_time_zone("UTC")
+    frame = pl.DataFrame(
+        {
+            "event_id": pl.Series(np.arange(first, first + len(drawn.at))).cast(pl.String),
+            "visitor_id": run + "-" + pl.Series(drawn.visitor).cast(pl.String),
+            "name": pl.Series(names[drawn.template]),
+            "occurred_at": at,
+            "received_at": at,
+            "record_offset": np.arange(first, first + len(drawn.at)),
+        }
+    )
+    text = {"kind": "track", "properties": "{}", "context": "{}", "source": "file:judge", "utm_campaign": run}
+    empty = ("user_id", "page_url", "referrer", "utm_source", "utm_medium", "device_class")
+    return frame.with_columns(
+        *(pl.lit(value).alias(column) for column, value in text.items()),
+        *(pl.lit(None, pl.String).alias(column) for column in empty),
+        pl.lit(0, pl.Int32).alias("partition"),
+        pl.lit(value=False).alias("late"),
+    )
+
+
+def estimates(warehouse: Path) -> dict[str, dict[str, Estimate]]:
+    """By run and name: everything with an interval that the marts count from asks and yeses."""
+    found: dict[str, dict[str, Estimate]] = defaultdict(dict)
+    by_tier: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
+    by_run: dict[str, Counter[str]] = defaultdict(Counter)
+    for leap in leaps(warehouse, LADDER, "utm_campaign").leaps:
+        run = leap.segment_value
+        name = f"leap {leap.held_tier} to {leap.tier}: yes-rate"
+        found[run][name] = Estimate(leap.yes_rate, leap.yes_rate_low, leap.yes_rate_high, leap.asks)
+        by_tier[run, leap.tier] += Counter(asks=leap.asks, yes=leap.yes)
+        far = "long" if leap.tier - leap.held_tier > 1 else "short"
+        by_run[run] += Counter({"lost": leap.lost, f"lost {far}": leap.lost, f"asks {far}": leap.asks})
+        by_run[run][f"yes {far}"] += leap.yes
+    for (run, tier), counts in by_tier.items():
+        found[run][f"tier {tier}: yes-rate"] = _share(counts["yes"], counts["asks"])
+    for run, counts in by_run.items():
+        found[run]["lost on long leaps"] = _share(counts["lost long"], counts["lost"])
+        for far in ("long", "short"):
+            found[run][f"{far} leaps: yes-rate"] = _share(counts[f"yes {far}"], counts[f"asks {far}"])
+    for row in momentum(warehouse, LADDER, "utm_campaign"):
+        name = f"{row.grouped_by} {row.bucket}"
+        own = found[row.segment_value]
+        own[f"{name}: yes-rate"] = Estimate(row.yes_rate, row.yes_rate_low, row.yes_rate_high, row.asks)
+        own[f"{name}: adjusted"] = Estimate(row.adjusted_rate, row.adjusted_rate_low, row.adjusted_rate_high, row.asks)
+    for step in hesitation(warehouse, LADDER, "utm_campaign"):
+        own = found[step.segment_value]
+        own[f"tier {step.tier}: unthinking"] = _share(step.unthinking, step.answers)
+        own[f"tier {step.tier}: pondered"] = _share(step.pondered, step.answers)
+    for said in after_yes(warehouse, LADDER, "utm_campaign"):
+        own, tier = found[said.segment_value], said.tier
+        own[f"tier {tier}: rewarded"] = _share(said.rewarded, said.yeses)
+        own[f"tier {tier}: cheered"] = _share(said.cheered, said.yeses)
+        if tier < len(TIERS):
+            own[f"after a yes to tier {tier}, cheered: yes-rate"] = _share(
+                said.next_yes_cheered, said.next_asks_cheered
+            )
+            own[f"after a yes to tier {tier}, not cheered: yes-rate"] = _share(
+                said.next_yes_uncheered, said.next_asks_uncheered
+            )
+    return dict(found)
+
+
+def _share(part: int, whole: int) -> Estimate:
+    return Estimate(*wilson(part, whole), whole)
+
+
+def quantiles(warehouse: Path) -> dict[str, dict[str, float]]:
+    """By run and name: the times, which have no interval."""
+    found: dict[str, dict[str, float]] = defaultdict(dict)
+    for row in hesitation(warehouse, LADDER, "utm_campaign"):
+        own = found[row.segment_value]
+        for name, value in (("p10", row.p10_seconds), ("median", row.median_seconds), ("p90", row.p90_seconds)):
+            own[f"tier {row.tier}: {name}"] = value
+    for said in after_yes(warehouse, LADDER, "utm_campaign"):
+        if said.median_reward_seconds is not None:
+            found[said.segment_value][f"tier {said.tier}: median to reward"] = said.median_reward_seconds
+    return dict(found)
+
+
+def true_quantiles(simulation: Simulation) -> dict[str, float]:
+    """What ``quantiles`` estimates."""
+    mean = simulation.think_time.total_seconds()
+    of_answer = {
+        "p10": -log(0.9) * mean,
+        "median": log(2) * mean,
+        "p90": log(10) * mean,
+        "median to reward": log(2) * mean,
+    }
+    return {f"tier {tier}: {name}": value for tier in range(1, 6) for name, value in of_answer.items()}
+
+
+def truth(simulation: Simulation) -> dict[str, float]:
+    """What ``estimates`` estimates, by name."""
+    asks = situations(simulation, LADDER)
+    mean = simulation.think_time.total_seconds()
+    found: dict[str, float] = {}
+    for (held, tier), some in _by(asks, lambda one: (one.held, one.tier)).items():
+        found[f"leap {held} to {tier}: yes-rate"] = rate(some)
+    lost = {far: sum(one.lost for one in some) for far, some in _by(asks, _far).items()}
+    found["lost on long leaps"] = lost["long"] / sum(lost.values())
+    for far, some in _by(asks, _far).items():
+        found[f"{far} leaps: yes-rate"] = rate(some)
+    cheered = _cheered(simulation)
+    for tier, some in _by(asks, lambda one: one.tier).items():
+        found[f"tier {tier}: yes-rate"] = rate(some)
+        found[f"tier {tier}: unthinking"] = 1 - float(np.exp(-1 / mean))
+        found[f"tier {tier}: pondered"] = float(np.exp(-60 / mean))
+        found[f"tier {tier}: rewarded"] = simulation.reward_share
+        found[f"tier {tier}: cheered"] = cheered
+        if tier < len(TIERS):
+            after = rate(one for one in asks if one.is_next and one.held == tier)
+            found[f"after a yes to tier {tier}, cheered: yes-rate"] = after
+            found[f"after a yes to tier {tier}, not cheered: yes-rate"] = after
+    for grouped_by, buckets in _buckets(asks, mean).items():
+        together: dict[str, list[Situation]] = defaultdict(list)
+        for bucket, one in buckets:
+            together[bucket].append(one)
+        found |= {f"{grouped_by} {bucket}: yes-rate": rate(some) for bucket, some in together.items()}
+        found |= {f"{grouped_by} {bucket}: adjusted": value for bucket, value in adjusted(buckets).items()}
+    return found
+
+
+def _buckets(asks: Sequence[Situation], mean_s: float) -> dict[str, list[tuple[str, Situation]]]:
+    """The asks as momentum groups them; those after a yes once for each time that may have passed, by their shares."""
+    since = []
+    for one in asks:
+        if one.yeses:
+            soon = share_within(one.pauses, 60, mean_s)
+            since.append(("under a minute", one._replace(weight=one.weight * soon)))
+            since.append(("under an hour", one._replace(weight=one.weight * (1 - soon))))
+    return {
+        "earlier yeses": [(str(one.yeses) if one.yeses < 3 else "3+", one) for one in asks],
+        "tier held": [(str(one.held), one) for one in asks],
+        "since the last yes": since,
+    }
+
+
+def _far(one: Situation) -> str:
+    return "long" if one.tier - one.held > 1 else "short"
+
+
+def _cheered(simulation: Simulation) -> float:
+    """A cheer comes after a yes's own pause, or after that and the reward's."""
+    mean = simulation.think_time.total_seconds()
+    soon = [share_within(pauses, CHEERED_WITHIN_S, mean) for pauses in (1, 2)]
+    return simulation.cheer_share * ((1 - simulation.reward_share) * soon[0] + simulation.reward_share * soon[1])
+
+
+def _by(asks: Iterable[Situation], key: Callable[[Situation], K]) -> dict[K, list[Situation]]:
+    found: dict[K, list[Situation]] = defaultdict(list)
+    for one in asks:
+        found[key(one)].append(one)
+    return found
+
+
+def judged(true: Mapping[str, float], found: Mapping[str, Mapping[str, Estimate]]) -> list[Verdict]:
+    """For each name how many runs hold its truth; a run without the row says nothing and holds everything."""
+    return [
+        Verdict(
+            name,
+            value,
+            len(found),
+            sum(name not in own or own[name].low <= value <= own[name].high for own in found.values()),
+            min(own[name].count if name in own else 0 for own in found.values()),
+            float(np.mean([own[name].value - value for own in found.values() if name in own])),
+        )
+        for name, value in true.items()
+    ]
