@@ -1,9 +1,11 @@
-"""Every benchmark, one after the other; each prints its ratios and appends them to ``results/``."""
+"""Every benchmark, one after the other; each prints its numbers and appends them to ``results/``."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -17,5 +19,7 @@ BENCHMARKS = (
 )
 
 if __name__ == "__main__":
-    for script, *options in BENCHMARKS:
-        subprocess.run([sys.executable, str(HERE / script), *options], check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for script, *options in (*BENCHMARKS, ["coverage.py", folder]):
+            with_tests = os.environ | {"PYTHONPATH": str(HERE.parent)}
+            subprocess.run([sys.executable, str(HERE / script), *options], check=True, env=with_tests)

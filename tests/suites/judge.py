@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import log
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import polars as pl
 
-from ladder.rates import wilson
+from ladder.rates import Rate, difference, wilson
 from ladder.tables import EVENTS, LANDED
 from ladder.tiers import Ladder, Mark, Rule
 from producers.script import Script, script_of
@@ -25,10 +26,13 @@ from producers.simulation import Segment, Simulation
 from producers.walks import walk
 from stream.sessions import sessionise_history
 from tests.suites.expected_walks import Situation, adjusted, rate, share_within, situations
-from warehouse.asks import after_yes, hesitation, leaps, momentum
+from warehouse.asks import AfterYes, after_yes, hesitation, leaps, momentum
+from warehouse.counted import Slice
 from warehouse.lake import Lake
+from warehouse.too_soon import TooSoon, too_soon
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+STEPS = ("read", "vote", "sign up", "try", "buy")
 TIERS = ("spark", "micro", "mini", "midi", "macro")
 CHEERED_WITHIN_S = 10.0
 
@@ -48,7 +52,7 @@ LADDER = Ladder(
     ),
     conversion_window=timedelta(hours=1),
 )
-"""Every ask is an event of its own, so that nobody is asked by the way: what the simulator decides on, the marts see."""
+"""Every ask is an event of its own, so that nobody is asked by the way: the marts see what the simulator decides on."""
 
 CLIMB = Simulation(
     visits_per_visitor=1,
@@ -63,10 +67,25 @@ CLIMB = Simulation(
     duplicates=0,
     malformed=0,
 )
-"""One visit each, so that what the simulator counts in a visit is what the marts count in a life."""
-
-NOTHING = replace(CLIMB, yes_rates=(0.5,) * 5, momentum=1, leap_penalty=1, segments=(Segment("all"),))
+NOTHING = replace(
+    CLIMB, visits_per_visitor=1.6, yes_rates=(0.5,) * 5, momentum=1, leap_penalty=1, segments=(Segment("all"),)
+)
 """Whatever came before, an ask is answered yes by every second."""
+
+
+@dataclass(frozen=True)
+class World:
+    """What simulated people are like, and by whose life the marts are asked about them.
+
+    With several visits each, what the simulator counts in a visit is what the marts count in a session.
+    """
+
+    name: str
+    simulation: Simulation
+    unit: str
+
+
+WORLDS = (World("climb", CLIMB, "visitor"), World("nothing", NOTHING, "session"))
 
 
 class Estimate(NamedTuple):
@@ -80,7 +99,10 @@ class Estimate(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """One estimate over all runs.  ``covered``: runs whose interval holds the truth; ``bias``: mean of value - truth."""
+    """One estimate over all runs.  ``covered``: runs whose interval holds the truth.  ``fewest``: counted in a run.
+
+    ``bias``: the mean of value - truth.
+    """
 
     name: str
     truth: float
@@ -90,31 +112,32 @@ class Verdict:
     bias: float
 
 
-def land_runs(lake: Lake, simulation: Simulation, seeds: Mapping[str, int], now: datetime = NOW) -> int:
-    """Draw a run for each name, put all of them into the lake, and tell how many events there are."""
+def land_runs(lake: Lake, world: World, visitors: int, runs: int, first_seed: int) -> int:
+    """Draw runs of so many visitors, put all of them into the lake, and tell how many events there are."""
     script = script_of(LADDER)
     total = 0
-    for name, seed in seeds.items():
-        frame = _events(simulation, script, name, seed, total)
-        lake.append("events", frame.select([c for c in EVENTS.names if c != LANDED.name]).to_arrow(), now=now)
-        lake.append("sessions", sessionise_history(frame, LADDER, "file:judge"), now=now)
+    for run in range(runs):
+        simulation = replace(world.simulation, visitors=visitors, seed=first_seed + run)
+        frame = _events(simulation, script, f"{world.name}-{run:03}")
+        lake.append("events", frame.select([c for c in EVENTS.names if c != LANDED.name]).to_arrow(), now=NOW)
+        lake.append("sessions", sessionise_history(frame, LADDER, "file:judge"), now=NOW)
         total += len(frame)
     return total
 
 
-def _events(simulation: Simulation, script: Script, run: str, seed: int, first: int) -> pl.DataFrame:
+def _events(simulation: Simulation, script: Script, run: str) -> pl.DataFrame:
     """What one run's visitors do, as rows of the lake's events."""
-    drawn, _ = walk(replace(simulation, seed=seed), LADDER, script, np.random.default_rng(seed))
+    drawn, _ = walk(simulation, LADDER, script, np.random.default_rng(simulation.seed))
     names = np.array([template.name for template in script.templates])
     at = pl.from_epoch(pl.Series(drawn.at), "us").dt.replace_time_zone("UTC")
     frame = pl.DataFrame(
         {
-            "event_id": pl.Series(np.arange(first, first + len(drawn.at))).cast(pl.String),
-            "visitor_id": run + "-" + pl.Series(drawn.visitor).cast(pl.String),
+            "event_id": f"{run}-" + pl.Series(np.arange(len(drawn.at))).cast(pl.String),
+            "visitor_id": f"{run}-v" + pl.Series(drawn.visitor).cast(pl.String),
             "name": pl.Series(names[drawn.template]),
             "occurred_at": at,
             "received_at": at,
-            "record_offset": np.arange(first, first + len(drawn.at)),
+            "record_offset": np.arange(len(drawn.at)),
         }
     )
     text = {"kind": "track", "properties": "{}", "context": "{}", "source": "file:judge", "utm_campaign": run}
@@ -127,74 +150,99 @@ def _events(simulation: Simulation, script: Script, run: str, seed: int, first: 
     )
 
 
-def estimates(warehouse: Path) -> dict[str, dict[str, Estimate]]:
-    """By run and name: everything with an interval that the marts count from asks and yeses."""
+def estimates(warehouse: Path, world: World, *, together: bool = False) -> dict[str, dict[str, Estimate]]:
+    """By run and name: everything with an interval that the marts count from asks and yeses of a world.
+
+    ``together``: of all that is in the warehouse, as one run without a name.
+    """
+    of = Slice(None if together else "utm_campaign", world.unit)
     found: dict[str, dict[str, Estimate]] = defaultdict(dict)
     by_tier: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
-    by_run: dict[str, Counter[str]] = defaultdict(Counter)
-    for leap in leaps(warehouse, LADDER, "utm_campaign").leaps:
+    lost: dict[str, Counter[str]] = defaultdict(Counter)
+    for leap in leaps(warehouse, LADDER, of).leaps:
         run = leap.segment_value
         name = f"leap {leap.held_tier} to {leap.tier}: yes-rate"
         found[run][name] = Estimate(leap.yes_rate, leap.yes_rate_low, leap.yes_rate_high, leap.asks)
         by_tier[run, leap.tier] += Counter(asks=leap.asks, yes=leap.yes)
-        far = "long" if leap.tier - leap.held_tier > 1 else "short"
-        by_run[run] += Counter({"lost": leap.lost, f"lost {far}": leap.lost, f"asks {far}": leap.asks})
-        by_run[run][f"yes {far}"] += leap.yes
+        lost[run] += Counter({"all": leap.lost, "long": leap.lost if leap.tier - leap.held_tier > 1 else 0})
     for (run, tier), counts in by_tier.items():
         found[run][f"tier {tier}: yes-rate"] = _share(counts["yes"], counts["asks"])
-    for run, counts in by_run.items():
-        found[run]["lost on long leaps"] = _share(counts["lost long"], counts["lost"])
-        for far in ("long", "short"):
-            found[run][f"{far} leaps: yes-rate"] = _share(counts[f"yes {far}"], counts[f"asks {far}"])
-    for row in momentum(warehouse, LADDER, "utm_campaign"):
-        name = f"{row.grouped_by} {row.bucket}"
-        own = found[row.segment_value]
+    for run, counts in lost.items():
+        found[run]["people lost: on long leaps"] = _share(counts["long"], counts["all"])
+    for row in momentum(warehouse, LADDER, of):
+        own, name = found[row.segment_value], f"{row.grouped_by} {row.bucket}"
         own[f"{name}: yes-rate"] = Estimate(row.yes_rate, row.yes_rate_low, row.yes_rate_high, row.asks)
         own[f"{name}: adjusted"] = Estimate(row.adjusted_rate, row.adjusted_rate_low, row.adjusted_rate_high, row.asks)
-    for step in hesitation(warehouse, LADDER, "utm_campaign"):
+    for soon in too_soon(warehouse, LADDER, of):
+        found[soon.segment_value] |= _too_soon(soon)
+    for step in hesitation(warehouse, LADDER, of):
         own = found[step.segment_value]
         own[f"tier {step.tier}: unthinking"] = _share(step.unthinking, step.answers)
         own[f"tier {step.tier}: pondered"] = _share(step.pondered, step.answers)
-    for said in after_yes(warehouse, LADDER, "utm_campaign"):
-        own, tier = found[said.segment_value], said.tier
-        own[f"tier {tier}: rewarded"] = _share(said.rewarded, said.yeses)
-        own[f"tier {tier}: cheered"] = _share(said.cheered, said.yeses)
-        if tier < len(TIERS):
-            own[f"after a yes to tier {tier}, cheered: yes-rate"] = _share(
-                said.next_yes_cheered, said.next_asks_cheered
-            )
-            own[f"after a yes to tier {tier}, not cheered: yes-rate"] = _share(
-                said.next_yes_uncheered, said.next_asks_uncheered
-            )
-    return dict(found)
+    for said in after_yes(warehouse, LADDER, of):
+        found[said.segment_value] |= _after_yes(said)
+    return {run: own for run, own in found.items() if together or run.startswith(f"{world.name}-")}
+
+
+def _too_soon(soon: TooSoon) -> dict[str, Estimate]:
+    found: dict[str, Estimate] = {}
+    for name, asked in (("too soon", soon.too_soon), ("in order", soon.in_order)):
+        found[f"{name}: yes-rate"] = Estimate(asked.yes_rate, asked.yes_rate_low, asked.yes_rate_high, asked.asks)
+        found[f"{name}: share lost"] = Estimate(
+            asked.lost_share, asked.lost_share_low, asked.lost_share_high, asked.asks
+        )
+    fewest = min(soon.too_soon.asks, soon.in_order.asks)
+    found["too soon less in order: yes-rate"] = Estimate(
+        soon.yes_rate_difference, soon.yes_rate_difference_low, soon.yes_rate_difference_high, fewest
+    )
+    found["too soon less in order: share lost"] = Estimate(
+        soon.lost_share_difference, soon.lost_share_difference_low, soon.lost_share_difference_high, fewest
+    )
+    return found
+
+
+def _after_yes(said: AfterYes) -> dict[str, Estimate]:
+    tier = said.tier
+    found = {
+        f"tier {tier}: rewarded": _share(said.rewarded, said.yeses),
+        f"tier {tier}: cheered": _share(said.cheered, said.yeses),
+    }
+    if tier < len(TIERS):
+        cheered = _share(said.next_yes_cheered, said.next_asks_cheered)
+        uncheered = _share(said.next_yes_uncheered, said.next_asks_uncheered)
+        found[f"after a yes to tier {tier}, cheered: yes-rate"] = cheered
+        found[f"after a yes to tier {tier}, not cheered: yes-rate"] = uncheered
+        found[f"after a yes to tier {tier}, cheered less not: yes-rate"] = _less(cheered, uncheered)
+    return found
+
+
+def _less(one: Estimate, other: Estimate) -> Estimate:
+    return Estimate(*difference(Rate(*one[:3]), Rate(*other[:3])), min(one.count, other.count))
 
 
 def _share(part: int, whole: int) -> Estimate:
     return Estimate(*wilson(part, whole), whole)
 
 
-def quantiles(warehouse: Path) -> dict[str, dict[str, float]]:
-    """By run and name: the times, which have no interval."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    for row in hesitation(warehouse, LADDER, "utm_campaign"):
-        own = found[row.segment_value]
-        for name, value in (("p10", row.p10_seconds), ("median", row.median_seconds), ("p90", row.p90_seconds)):
-            own[f"tier {row.tier}: {name}"] = value
-    for said in after_yes(warehouse, LADDER, "utm_campaign"):
-        if said.median_reward_seconds is not None:
-            found[said.segment_value][f"tier {said.tier}: median to reward"] = said.median_reward_seconds
+def quantiles(warehouse: Path, world: World) -> dict[str, list[float]]:
+    """By name what each run says of times, which has no interval."""
+    of = Slice("utm_campaign", world.unit)
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in hesitation(warehouse, LADDER, of):
+        if row.segment_value.startswith(world.name):
+            for name, value in (("p10", row.p10_seconds), ("median", row.median_seconds), ("p90", row.p90_seconds)):
+                found[f"tier {row.tier}: {name}"].append(value)
+    for said in after_yes(warehouse, LADDER, of):
+        if said.segment_value.startswith(world.name) and said.median_reward_seconds is not None:
+            found[f"tier {said.tier}: median to reward"].append(said.median_reward_seconds)
     return dict(found)
 
 
 def true_quantiles(simulation: Simulation) -> dict[str, float]:
     """What ``quantiles`` estimates."""
     mean = simulation.think_time.total_seconds()
-    of_answer = {
-        "p10": -log(0.9) * mean,
-        "median": log(2) * mean,
-        "p90": log(10) * mean,
-        "median to reward": log(2) * mean,
-    }
+    shares = {"p10": 0.1, "median": 0.5, "p90": 0.9, "median to reward": 0.5}
+    of_answer = {name: -log(1 - share) * mean for name, share in shares.items()}
     return {f"tier {tier}: {name}": value for tier in range(1, 6) for name, value in of_answer.items()}
 
 
@@ -205,10 +253,14 @@ def truth(simulation: Simulation) -> dict[str, float]:
     found: dict[str, float] = {}
     for (held, tier), some in _by(asks, lambda one: (one.held, one.tier)).items():
         found[f"leap {held} to {tier}: yes-rate"] = rate(some)
-    lost = {far: sum(one.lost for one in some) for far, some in _by(asks, _far).items()}
-    found["lost on long leaps"] = lost["long"] / sum(lost.values())
-    for far, some in _by(asks, _far).items():
-        found[f"{far} leaps: yes-rate"] = rate(some)
+    far = _by(asks, lambda one: "too soon" if one.tier - one.held > 1 else "in order")
+    lost = {name: sum(one.lost for one in some) for name, some in far.items()}
+    found["people lost: on long leaps"] = lost["too soon"] / sum(lost.values())
+    for name, some in far.items():
+        found[f"{name}: yes-rate"] = rate(some)
+        found[f"{name}: share lost"] = lost[name] / sum(one.weight for one in some)
+    for what in ("yes-rate", "share lost"):
+        found[f"too soon less in order: {what}"] = found[f"too soon: {what}"] - found[f"in order: {what}"]
     cheered = _cheered(simulation)
     for tier, some in _by(asks, lambda one: one.tier).items():
         found[f"tier {tier}: yes-rate"] = rate(some)
@@ -220,6 +272,7 @@ def truth(simulation: Simulation) -> dict[str, float]:
             after = rate(one for one in asks if one.is_next and one.held == tier)
             found[f"after a yes to tier {tier}, cheered: yes-rate"] = after
             found[f"after a yes to tier {tier}, not cheered: yes-rate"] = after
+            found[f"after a yes to tier {tier}, cheered less not: yes-rate"] = 0.0
     for grouped_by, buckets in _buckets(asks, mean).items():
         together: dict[str, list[Situation]] = defaultdict(list)
         for bucket, one in buckets:
@@ -242,10 +295,6 @@ def _buckets(asks: Sequence[Situation], mean_s: float) -> dict[str, list[tuple[s
         "tier held": [(str(one.held), one) for one in asks],
         "since the last yes": since,
     }
-
-
-def _far(one: Situation) -> str:
-    return "long" if one.tier - one.held > 1 else "short"
 
 
 def _cheered(simulation: Simulation) -> float:
@@ -275,3 +324,23 @@ def judged(true: Mapping[str, float], found: Mapping[str, Mapping[str, Estimate]
         )
         for name, value in true.items()
     ]
+
+
+def differences(own: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """One run's differences between neighbours: those the product tells, and between the groups of momentum."""
+    found = {name: estimate for name, estimate in own.items() if " less " in name}
+    for kind in ("yes-rate", "adjusted"):
+        for grouped_by, buckets in (
+            ("earlier yeses", ("0", "1", "2", "3+")),
+            ("tier held", ("0", "1", "2", "3", "4")),
+            ("since the last yes", ("under a minute", "under an hour")),
+        ):
+            names = [f"{grouped_by} {bucket}: {kind}" for bucket in buckets]
+            for before, after in pairwise(name for name in names if name in own):
+                found[f"{after} less {before}"] = _less(own[after], own[before])
+    return found
+
+
+def is_found(difference: Estimate) -> bool:
+    """Whether the interval leaves no room for there being none."""
+    return difference.low > 0 or difference.high < 0
