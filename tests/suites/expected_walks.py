@@ -149,8 +149,8 @@ def _density(pauses: int, mean_s: float) -> npt.NDArray[np.float64]:
     if pauses == 1:
         return one
     rest = _density(pauses - 1, mean_s)
-    whole = np.convolve(rest, one)[:cells]
+    whole: npt.NDArray[np.float64] = np.convolve(rest, one)[:cells]
     # two cells together begin between i + j and i + j + 2: half of it spills over
     spilled = np.zeros(cells)
     spilled[1:] = whole[:-1] / 2
-    return whole / 2 + spilled
+    return np.add(whole / 2, spilled)

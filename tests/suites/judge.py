@@ -94,7 +94,7 @@ class Estimate(NamedTuple):
     value: float
     low: float
     high: float
-    count: int
+    counted: int
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ def _after_yes(said: AfterYes) -> dict[str, Estimate]:
 
 
 def _less(one: Estimate, other: Estimate) -> Estimate:
-    return Estimate(*difference(Rate(*one[:3]), Rate(*other[:3])), min(one.count, other.count))
+    return Estimate(*difference(Rate(*one[:3]), Rate(*other[:3])), min(one.counted, other.counted))
 
 
 def _share(part: int, whole: int) -> Estimate:
@@ -319,7 +319,7 @@ def judged(true: Mapping[str, float], found: Mapping[str, Mapping[str, Estimate]
             value,
             len(found),
             sum(name not in own or own[name].low <= value <= own[name].high for own in found.values()),
-            min(own[name].count if name in own else 0 for own in found.values()),
+            min(own[name].counted if name in own else 0 for own in found.values()),
             float(np.mean([own[name].value - value for own in found.values() if name in own])),
         )
         for name, value in true.items()

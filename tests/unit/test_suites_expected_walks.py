@@ -24,9 +24,9 @@ def test_asks_are_put_as_often_and_answered_yes_as_often_as_expected(simulation:
     _, drawn = walk(simulation, LADDER, script_of(LADDER), np.random.default_rng(99))
     expected: dict[tuple[int, int, int], list[float]] = defaultdict(lambda: [0.0, 0.0])
     for one in situations(simulation, LADDER):
-        cell = expected[one.tier, one.tier - one.held, one.yeses]
-        cell[0] += one.weight
-        cell[1] += one.weight * one.yes
+        sums = expected[one.tier, one.tier - one.held, one.yeses]
+        sums[0] += one.weight
+        sums[1] += one.weight * one.yes
     keys = list(zip((drawn.rung + 1).tolist(), drawn.leap.tolist(), drawn.earlier_yeses.tolist(), strict=True))
     assert set(keys) <= set(expected)
     for cell, (weight, yes) in expected.items():
