@@ -48,7 +48,8 @@ def answer_question(warehouse: Path, ladder: Ladder, question: Question, *, list
     """
     meaning = meaning_of(question, ladder)
     as_of = None if question.trend is None else known_until(warehouse) or datetime(1970, 1, 1, tzinfo=UTC)
-    return answer(read_parts(warehouse, ladder, question, meaning), question, meaning, listed=listed, as_of=as_of)
+    parts = read_parts(warehouse, ladder, question, meaning, with_ids=listed is not None)
+    return answer(parts, question, meaning, listed=listed, as_of=as_of)
 
 
 def table_of(found: Answer) -> pa.Table:

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -49,13 +49,13 @@ _TOKEN = re.compile(
 class Coded:
     """A property of many events: ``values[codes[n]]`` is the n-th event's; code -1 where it has none."""
 
-    codes: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.signedinteger[Any]]
     values: Sequence[object]
 
     def flags(self, holds: Callable[[object], bool]) -> Flags:
         """Of which events the value is there and holds; asked once per distinct value."""
         table = np.array([*(holds(value) for value in self.values), False], np.bool_)
-        return table[self.codes]
+        return np.asarray(table[self.codes], np.bool_)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-import duckdb
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +21,9 @@ import pyarrow as pa
 
 from answers.funnel_columns import Columns
 from answers.funnel_conditions import Coded
+from answers.funnel_order import Ordered, in_order
 from answers.funnel_question import Question
+from answers.funnel_shelf import Shelf, column_of, numbers_of
 from answers.funnel_steps import JSON, Meaning, properties_of
 from answers.funnel_stream import Ints
 from ladder.durations import in_microseconds
@@ -32,10 +33,17 @@ from warehouse.query import open_marts
 COLUMNS = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "device_class", "user_id")
 """Properties that are columns of the contract; all others are the event's own."""
 
-PART_ROWS = 16_000_000
-"""About how many events are in memory at a time."""
+PART_ROWS = 300_000
+"""Of the lake's events in a part: its columns find room in the processor's caches."""
 
-_Number = TypeVar("_Number", np.int32, np.int64)
+MOST_BYTES = 1 << 30
+"""Of events in memory; a file has what is beyond it."""
+
+_MOST_PARTS = 256
+_BATCH_ROWS = 500_000
+_FURTHEST = 2**31 - 1
+"""An arrival that many microseconds after its event, or more, does not decide."""
+
 _OWN = "events.properties"
 ARRIVAL = ("received_at", "source", "source_partition", "record_offset")
 """The order of arrival, most of which is in the first: the others are read only where that does not decide."""
@@ -72,29 +80,42 @@ class _Query:
 
 
 def read_parts(
-    warehouse: Path, ladder: Ladder, question: Question, meaning: Meaning, *, part_rows: int = PART_ROWS
+    warehouse: Path,
+    ladder: Ladder,
+    question: Question,
+    meaning: Meaning,
+    *,
+    with_ids: bool = True,
+    part_rows: int = PART_ROWS,
+    most_bytes: int = MOST_BYTES,
 ) -> Iterator[Columns]:
     """The events in parts; all events of a unit are in one part.
 
+    ``with_ids``: with the names of the units, which cost time.  ``part_rows``: about how many there are in a part.
+    ``most_bytes``: about how much is held in memory before it goes to a file.
     Raises ``UsageError`` where nothing was built yet, and for sessions that another ladder cut.
     """
     with open_marts(warehouse, ladder if question.unit == "session" else None) as marts:
         properties = sorted(properties_of(question, meaning))
         names = sorted(meaning.known_names)
-        parts = max(1, -(-_rows(marts, question, meaning, names) // part_rows))
-
-        def read(part: int, arrival: Sequence[str]) -> pa.Table:
-            query = _query(question, meaning, names, properties, arrival, part, parts)
-            return marts.sql(query.text, params=query.values).to_arrow_table()
-
-        for part in range(parts):
-            table = read(part, ARRIVAL[:1])
-            if table.num_rows == 0:
-                continue
-            try:
-                yield _columns(table, names, properties, ARRIVAL[:1])
-            except _Undecided:
-                yield _columns(read(part, ARRIVAL), names, properties, ARRIVAL)
+        ((rows, copies),) = marts.execute(
+            "select (select count(*) from lake.events), (select count(*) from staging.stg_event_copies)"
+        ).fetchall()
+        parts = min(-(-max(rows, 1) // part_rows), _MOST_PARTS)
+        done = 0
+        for arrival in (ARRIVAL[:1], ARRIVAL):
+            query = _query(question, meaning, names, properties, arrival, with_ids=with_ids, has_copies=copies > 0)
+            shelf = Shelf(parts, most_bytes)
+            for batch in marts.sql(query.text, params=query.values).to_arrow_reader(_BATCH_ROWS):
+                _lay(shelf, batch, parts, done)
+            for number, part in shelf.take_up():
+                ordered = in_order(part["unit_hash"], part["unit_check"], part["time"], _arrival(part, arrival))
+                if not ordered.is_decided and len(arrival) < len(ARRIVAL):
+                    break  # from here on once more, with all that tells how events arrived
+                yield _columns(part, ordered, names, properties, with_ids=with_ids)
+                done = number + 1
+            else:
+                return
 
 
 def known_until(warehouse: Path) -> datetime | None:
@@ -102,16 +123,6 @@ def known_until(warehouse: Path) -> datetime | None:
     with open_marts(warehouse) as marts:
         ((newest,),) = marts.execute("select max(occurred_at) from lake.events").fetchall()
     return cast("datetime | None", newest)
-
-
-def _rows(marts: duckdb.DuckDBPyConnection, question: Question, meaning: Meaning, names: Sequence[str]) -> int:
-    """About how many events there are to read: copies and dates are not looked at."""
-    if _reads_all(question, meaning):
-        ((rows,),) = marts.execute("select count(*) from lake.events").fetchall()
-    else:
-        counted = "select count(*) from lake.events where name in (select unnest(?::varchar[]))"
-        ((rows,),) = marts.execute(counted, [names]).fetchall()
-    return int(rows)
 
 
 def _reads_all(question: Question, meaning: Meaning) -> bool:
@@ -124,12 +135,13 @@ def _query(
     names: Sequence[str],
     properties: Sequence[str],
     arrival: Sequence[str],
-    part: int,
-    parts: int,
+    *,
+    with_ids: bool,
+    has_copies: bool,
 ) -> _Query:
     unit = _unit(question.unit)
     columns = [_property(name) for name in properties]
-    values: list[Any] = [*unit.values, names]
+    values: list[Any] = [names, *unit.values]
     values += [value for column in columns for value in column.values]
     conditions: list[str] = ["unit is not null"]
     if not _reads_all(question, meaning):
@@ -141,10 +153,9 @@ def _query(
         if question.until is not None:
             conditions.append("occurred_at <= ?::timestamptz + to_microseconds(?)")
             values += [question.until, in_microseconds(question.window)]
-    if parts > 1:
-        conditions.append("hash(unit) % ? = ?")
-        values += [parts, part]
-    source = "staging.stg_events as events"
+    # Where nothing landed twice the view has the same rows, and looks for their copies for a third of the time.
+    source = "staging.stg_events" if has_copies else "(select *, partition as source_partition from lake.events)"
+    source += " as events"
     if question.unit == "user":
         source += f" left join ({_PERSONS}) as persons on persons.linked_visitor = events.visitor_id"
     if question.unit == "session":
@@ -153,10 +164,20 @@ def _query(
             " on places.session_event = events.event_id and places.session_visitor = events.visitor_id"
         )
     selected = "".join(f", {column.text} as property_{number}" for number, column in enumerate(columns))
+    wanted = [
+        "hash(unit) as unit_hash",
+        "hash(unit || '#') as unit_check",
+        *(["unit"] if with_ids else []),
+        "epoch_us(occurred_at) as time",
+        "name_code",
+        *(f"epoch_us({name}) as {name}" if name == "received_at" else name for name in arrival),
+        *(f"property_{number}" for number in range(len(columns))),
+    ]
+    kind = "tinyint" if len(names) < 128 else "integer"
     return _Query(
-        f"select {unit.text} as unit, epoch_us(occurred_at) as time,"
-        f" (coalesce(list_position(?::varchar[], name), 0) - 1)::integer as name_code, {', '.join(arrival)}{selected}"
-        f" from {source} where {' and '.join(conditions)}",
+        f"select {', '.join(wanted)} from (select occurred_at, {', '.join(arrival)},"
+        f" (coalesce(list_position(?::varchar[], name), 0) - 1)::{kind} as name_code, {unit.text} as unit{selected}"
+        f" from {source}) where {' and '.join(conditions)}",
         tuple(values),
     )
 
@@ -184,73 +205,57 @@ def _pointer(name: str) -> str:
     return "/" + name.removeprefix(JSON).replace("~", "~0").replace("/", "~1")
 
 
-class _Undecided(Exception):
-    """Events of one unit and instant whose order the columns at hand do not tell."""
+def _lay(shelf: Shelf, batch: pa.RecordBatch, parts: int, first: int) -> None:
+    """Put the batch by, its numbers as short as they may be, without the units of parts before the ``first``."""
+    hashes = numbers_of(batch["unit_hash"])
+    time = numbers_of(batch["time"])
+    lag = numbers_of(batch["received_at"]) - time
+    np.clip(lag, -_FURTHEST, _FURTHEST, out=lag)
+    shorter = {"unit_check": column_of((numbers_of(batch["unit_check"]) >> np.uint64(32)).astype(np.uint32))}
+    if "source" not in batch.schema.names:
+        shorter["received_at"] = column_of(lag.astype(np.int32))
+    columns = [shorter.get(name, batch[name]) for name in batch.schema.names]
+    laid = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+    part = ((hashes >> np.uint64(48)) * np.uint64(parts) >> np.uint64(16)).astype(np.uint16)
+    if first > 0:
+        rows = np.flatnonzero(part >= first)
+        laid, part = laid.take(column_of(rows)), part[rows]
+    shelf.lay(laid, part)
 
 
-def _columns(table: pa.Table, names: Sequence[str], properties: Sequence[str], arrival: Sequence[str]) -> Columns:
-    units = table["unit"].dictionary_encode().combine_chunks()
-    unit = _numbers(units.indices, np.int32)
-    time = _numbers(table["time"], np.int64)
-    order, is_decided = order_of(unit, time, {name: table[name] for name in arrival})
-    if not is_decided and len(arrival) < len(ARRIVAL):
-        raise _Undecided
+def _arrival(part: Mapping[str, Any], arrival: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    return {name: _ranks(part[name]) if name == "source" else part[name] for name in arrival}
+
+
+def _ranks(texts: pa.Array) -> Ints:
+    """Numbers in the order of texts."""
+    coded = texts.dictionary_encode()
+    distinct = coded.dictionary.to_pylist()
+    place = {text: rank for rank, text in enumerate(sorted(distinct))}
+    ranks = np.array([place[text] for text in distinct], np.int64)
+    return np.asarray(ranks[numbers_of(coded.indices)], np.int64)
+
+
+def _columns(
+    part: Mapping[str, Any], ordered: Ordered, names: Sequence[str], properties: Sequence[str], *, with_ids: bool
+) -> Columns:
+    order = ordered.order
+    first = order[np.flatnonzero(np.diff(ordered.unit, prepend=-1))]
     return Columns(
-        unit[order].astype(np.int64),
-        units.dictionary.to_pylist(),
-        time[order],
-        Coded(_numbers(table["name_code"], np.int32)[order], names),
+        ordered.unit,
+        part["unit"].take(column_of(first)).to_pylist() if with_ids else [],
+        ordered.time,
+        Coded(part["name_code"][order], names),
         {
-            name: _coded(table[f"property_{number}"], order, is_json=name not in COLUMNS)
+            name: _coded(part[f"property_{number}"], order, is_json=name not in COLUMNS)
             for number, name in enumerate(properties)
         },
     )
 
 
-def order_of(unit: npt.NDArray[np.int32], time: Ints, arrival: Mapping[str, pa.ChunkedArray]) -> tuple[Ints, bool]:
-    """The rows, unit after unit, each by time and arrival; and whether that tells all of them apart.
-
-    ``arrival``: the first columns of ``ARRIVAL``.  Events lie about in the order of time already, which the first sort
-    likes; numpy sorts 16 bits by their radix.
-    """
-    order = np.argsort(time, kind="stable")
-    order = order[np.argsort(unit[order].astype(np.uint16), kind="stable")]
-    if unit.max() >= 1 << 16:
-        order = order[np.argsort((unit[order] >> 16).astype(np.uint16), kind="stable")]
-    same = (np.diff(unit[order]) == 0) & (np.diff(time[order]) == 0)
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    if len(tied) == 0:
-        return np.asarray(order, np.int64), True
-    rows = order[tied]
-    keys = [_sortable(column, name)[rows] for name, column in arrival.items()]
-    keys = [unit[rows].astype(np.int64), time[rows], *keys]
-    wanted = np.lexsort(keys[::-1])
-    order[tied] = rows[wanted]
-    alike = [np.diff(key[wanted]) == 0 for key in keys]
-    return np.asarray(order, np.int64), not np.logical_and.reduce(alike).any()
-
-
-def _sortable(column: pa.ChunkedArray, name: str) -> Ints:
-    """Numbers in the order of a column of ``ARRIVAL``."""
-    if name == "source":
-        coded = column.dictionary_encode().combine_chunks()
-        texts = coded.dictionary.to_pylist()
-        ranks = np.array([sorted(texts).index(text) for text in texts], np.int64)
-        return np.asarray(ranks[_numbers(coded.indices, np.int32)], np.int64)
-    if name == "source_partition":
-        return _numbers(column, np.int32).astype(np.int64)
-    return _numbers(column, np.int64)
-
-
-def _numbers(column: pa.ChunkedArray | pa.Array, kind: type[_Number]) -> npt.NDArray[_Number]:
-    """A column without nulls as it lies in memory: pyarrow's own way takes a second to import pandas first."""
-    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.frombuffer(array.buffers()[1], kind)[array.offset : array.offset + len(array)]
-
-
-def _coded(column: pa.ChunkedArray, order: Ints, *, is_json: bool) -> Coded:
-    array = column.dictionary_encode().combine_chunks()
-    codes = _numbers(array.indices.fill_null(-1), np.int32)[order]
+def _coded(column: pa.Array, order: Ints, *, is_json: bool) -> Coded:
+    array = column.dictionary_encode()
+    codes = numbers_of(array.indices.fill_null(-1))[order]
     texts = array.dictionary.to_pylist()
     if not is_json:
         return Coded(codes, texts)

@@ -15,6 +15,7 @@ itself, among the starts whose window ends before the spoiling event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -129,14 +130,19 @@ class _Core:
     def best(self, candidates: _Candidates) -> _Candidates:
         """One of each unit: the fastest, with the most steps filled, begun first, the lower steps filled."""
         time = self._events.time
-        candidates = self._least(candidates, time[candidates.event] - time[self.start_of(candidates.key)])
-        candidates = self._least(candidates, -((candidates.key & ((1 << self._shift) - 1)) >> _BITS))
-        candidates = self._least(candidates, candidates.key >> self._shift)
-        candidates = self._least(candidates, -candidates.key)
-        return self._least(candidates, candidates.event)
-
-    def _least(self, candidates: _Candidates, values: Ints) -> _Candidates:
-        return self.kept(candidates, smallest_of(candidates.unit, values))
+        measures: tuple[Callable[[_Candidates], Ints], ...] = (
+            lambda ends: time[ends.event] - time[self.start_of(ends.key)],
+            lambda ends: -((ends.key & ((1 << self._shift) - 1)) >> _BITS),
+            lambda ends: ends.key >> self._shift,
+            lambda ends: -ends.key,
+            lambda ends: ends.event,
+        )
+        for measure in measures:
+            one_each = bool((np.diff(candidates.unit) != 0).all())
+            if one_each:
+                break
+            candidates = self.kept(candidates, smallest_of(candidates.unit, measure(candidates)))
+        return candidates
 
     def spoiler_time(self, candidates: _Candidates) -> Ints:
         """When the first event comes that spoils an attempt which goes no further than this; ``_NEVER`` for none."""
@@ -206,7 +212,9 @@ class _Core:
             low, high = self._range(earlier.events, at, before, step, with_exclusions=with_exclusions)
             return range_maximum(earlier.key, low, high)
         # The latest start of all that came before is this unit's, or this unit has none.
-        latest = np.append(np.int64(0), np.maximum.accumulate(earlier.key))[np.searchsorted(earlier.events, at)]
+        keys = np.zeros(len(self._unit) + 1, np.int64)
+        keys[earlier.events + 1] = earlier.key
+        latest = np.maximum.accumulate(keys, out=keys)[at]
         return np.where(self.start_of(latest) >= self._events.first[self._unit[at]], latest, 0)
 
     def _is_bounded(self, before: int, step: int, with_exclusions: bool) -> bool:
@@ -215,11 +223,14 @@ class _Core:
         return rules.order == "strict" or step in rules.step_windows or (with_exclusions and covered)
 
     def _range(self, earlier: Ints, at: Ints, before: int, step: int, *, with_exclusions: bool) -> tuple[Ints, Ints]:
-        """Which of the earlier step's events may stand right before each of these, as places in ``earlier``."""
+        """Which of the earlier step's events may stand right before each of these, as places in ``earlier``.
+
+        Where nothing bounds them the events of units before are among them; nobody starts there.
+        """
         events, rules = self._events, self._rules
         high = np.searchsorted(earlier, at)
         if not self._is_bounded(before, step, with_exclusions):
-            return np.searchsorted(earlier, events.first[self._unit[at]]), high
+            return np.zeros_like(high), high
         bound = events.first[self._unit[at]]
         if rules.order == "strict":
             bound = np.maximum(bound, at - 1)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import duckdb
 import pyarrow as pa
@@ -23,7 +23,9 @@ from ladder.rates import drop_off
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
 from warehouse.built import MARTS, ladder_hash, read_built
-from warehouse.lake import Lake
+
+if TYPE_CHECKING:  # it takes half a second to load, and most questions need no lake
+    from warehouse.lake import Lake
 
 Unit = Literal["session", "visitor"]
 
