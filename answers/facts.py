@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from ladder.comparisons import Compared
+from ladder.rates import wilson
 from ladder.tiers import Ladder
+from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
 from warehouse.query import StepRow, TierRow
+from warehouse.too_soon import TooSoon
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,19 @@ class Health:
 
 
 @dataclass(frozen=True)
+class AskFacts:
+    """What the marts of asks and yeses answer, over all visitors' lives; each empty (or None) where there is nothing."""
+
+    leaps: Leaps = Leaps((), 0, 0, *wilson(0, 0))
+    momentum: tuple[Momentum, ...] = ()
+    of_an_earlier_yes: Compared | None = None
+    too_soon: TooSoon | None = None
+    after_yes: tuple[AfterYes, ...] = ()
+    of_a_cheer: Compared | None = None
+    hesitation: tuple[Hesitation, ...] = ()
+
+
+@dataclass(frozen=True)
 class ReportFacts:
     """What ``render_report`` says.  ``first_at`` and ``last_at``: of the events, None where there are none.
 
@@ -73,4 +90,5 @@ class ReportFacts:
     per_visitor: tuple[TierRow, ...]
     steps: tuple[StepRow, ...]
     health: Health
+    asks: AskFacts = AskFacts()
     attribution: str | None = None

@@ -7,12 +7,16 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
-from answers.facts import Health, Quality, ReportFacts
+from answers.facts import AskFacts, Health, Quality, ReportFacts
 from ladder.tables import REMOVED_COPIES
 from ladder.tiers import Ladder
+from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.batches import Batches
+from warehouse.counted import Slice
+from warehouse.effects import of_a_cheer, of_an_earlier_yes
 from warehouse.lake import Lake
 from warehouse.query import Freshness, freshness, open_marts, steps, tiers
+from warehouse.too_soon import too_soon
 
 _LATE = """
 with
@@ -98,7 +102,21 @@ def gather(
             unbuilt_files=fresh.unbuilt_files,
             quality=_quality(fresh, warehouse, out or report_file(warehouse)),
         ),
+        asks=_asks(warehouse, ladder),
         attribution=attribution,
+    )
+
+
+def _asks(warehouse: Path, ladder: Ladder) -> AskFacts:
+    everybody = Slice()
+    return AskFacts(
+        leaps=leaps(warehouse, ladder),
+        momentum=momentum(warehouse, ladder),
+        of_an_earlier_yes=of_an_earlier_yes(warehouse, ladder).get(""),
+        too_soon=next(iter(too_soon(warehouse, ladder, everybody)), None),
+        after_yes=after_yes(warehouse, ladder),
+        of_a_cheer=of_a_cheer(warehouse, ladder).get(""),
+        hesitation=hesitation(warehouse, ladder),
     )
 
 

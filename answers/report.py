@@ -12,6 +12,12 @@ from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps, worst_steps
 from answers.numbers import interval, listing
 from answers.page import as_json, asset, render, write_page
+from answers.sections.after_yes import after_yes_section
+from answers.sections.hesitation import hesitation_section
+from answers.sections.leaps import leaps_section
+from answers.sections.momentum import momentum_section
+from answers.sections.section import Section
+from answers.sections.too_soon import too_soon_section
 from ladder.errors import REASONS, Reason
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -42,7 +48,8 @@ def render_report(facts: ReportFacts) -> str:
     return render(
         "report.html",
         scripts=[asset("echarts.js"), asset("report.js")],
-        styles=[asset("report.css")],
+        styles=[asset("report.css"), asset("sections.css")],
+        sections=_sections(facts),
         facts=facts,
         views=views,
         any_implicit=any(row.implicit > 0 for view in views for row in view.tiers),
@@ -65,6 +72,19 @@ def render_report(facts: ReportFacts) -> str:
 def write_report(facts: ReportFacts, path: Path) -> Path:
     """Put the page into a file, whole or not at all, and give its path back.  Raises ``UsageError`` where it cannot."""
     return write_page(render_report(facts), path)
+
+
+def _sections(facts: ReportFacts) -> list[Section]:
+    """In the order of the page; what there is nothing to say of is left out."""
+    asks, ladder = facts.asks, facts.ladder
+    found = (
+        leaps_section(asks.leaps, ladder),
+        too_soon_section(asks.too_soon, ladder),
+        momentum_section(asks.momentum, asks.of_an_earlier_yes, ladder),
+        after_yes_section(asks.after_yes, asks.of_a_cheer, ladder),
+        hesitation_section(asks.hesitation, ladder),
+    )
+    return [section for section in found if section is not None]
 
 
 def _view(unit: Unit, tiers: tuple[TierRow, ...], facts: ReportFacts) -> _View:

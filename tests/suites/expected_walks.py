@@ -153,4 +153,5 @@ def _density(pauses: int, mean_s: float) -> npt.NDArray[np.float64]:
     # two cells together begin between i + j and i + j + 2: half of it spills over
     spilled = np.zeros(cells)
     spilled[1:] = whole[:-1] / 2
-    return np.add(whole / 2, spilled)
+    spilled += whole / 2
+    return spilled

@@ -1,0 +1,65 @@
+"""L3: what people held when they were asked for more, and where they were lost."""
+
+from __future__ import annotations
+
+from answers.numbers import count, interval, percent
+from answers.sections.section import Section
+from ladder.tiers import Ladder
+from warehouse.asks import Leap, Leaps
+
+ENOUGH = 30
+"""Asks of a leap before its rate is called the highest or lowest."""
+
+
+def leaps_section(found: Leaps, ladder: Ladder) -> Section | None:
+    """None where nobody was asked for anything."""
+    if not found.leaps:
+        return None
+    names = ("nothing", *ladder.tiers)
+    asked = sorted({leap.tier for leap in found.leaps})
+    by_place = {(leap.held_tier, leap.tier): leap for leap in found.leaps}
+    rows = [
+        {"held": held, "name": names[held], "cells": [by_place.get((held, tier)) for tier in asked]}
+        for held in sorted({leap.held_tier for leap in found.leaps})
+    ]
+    return Section(
+        "leaps",
+        "Is the gradient smooth?",
+        (_lost(found), *_steepest(found, names)),
+        {"asked": [(tier, names[tier]) for tier in asked], "rows": rows},
+        (
+            (
+                "Leap",
+                "From the highest tier that a visitor held to the tier they were asked for, in all their sessions.",
+            ),
+            ("Lost", "People below the top whose last ask it was, and who never said yes again; each counts once."),
+            (
+                "In flight",
+                "Asks whose conversion window is still open; they are in no rate, since a yes is known at once and a "
+                "silence only in the end.",
+            ),
+        ),
+    )
+
+
+def _lost(found: Leaps) -> str:
+    if found.lost == 0:
+        return "Nobody is known to be lost."
+    ends = interval(found.long_leap_share_low, found.long_leap_share_high)
+    return (
+        f"Of {count(found.lost)} people lost, {count(found.lost_on_long_leaps)} were lost on a leap of more than one "
+        f"tier: {percent(found.long_leap_share)} ({ends})."
+    )
+
+
+def _steepest(found: Leaps, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Among leaps up by one tier and more, the one that loses most."""
+    up = [leap for leap in found.leaps if leap.tier > leap.held_tier and leap.asks >= ENOUGH]
+    worst = max(up, key=lambda leap: leap.lost, default=None)
+    if worst is None or worst.lost == 0:
+        return ()
+    return (f"Most people were lost {_way(worst, names)}: {count(worst.lost)}.",)
+
+
+def _way(leap: Leap, names: tuple[str, ...]) -> str:
+    return f"when asked for {names[leap.tier]} while they held {names[leap.held_tier]}"
