@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ladder.comparisons import Compared
-from ladder.rates import wilson
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
 from warehouse.query import StepRow, TierRow
@@ -59,9 +58,9 @@ class Health:
 
 @dataclass(frozen=True)
 class AskFacts:
-    """What the marts of asks and yeses answer, over all visitors' lives; each empty (or None) where there is nothing."""
+    """What the marts of asks and yeses answer, over all visitors' lives; empty (or None) where there is nothing."""
 
-    leaps: Leaps = Leaps((), 0, 0, *wilson(0, 0))
+    leaps: Leaps | None = None
     momentum: tuple[Momentum, ...] = ()
     of_an_earlier_yes: Compared | None = None
     too_soon: TooSoon | None = None

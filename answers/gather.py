@@ -108,12 +108,11 @@ def gather(
 
 
 def _asks(warehouse: Path, ladder: Ladder) -> AskFacts:
-    everybody = Slice()
     return AskFacts(
         leaps=leaps(warehouse, ladder),
         momentum=momentum(warehouse, ladder),
         of_an_earlier_yes=of_an_earlier_yes(warehouse, ladder).get(""),
-        too_soon=next(iter(too_soon(warehouse, ladder, everybody)), None),
+        too_soon=next(iter(too_soon(warehouse, ladder, Slice())), None),
         after_yes=after_yes(warehouse, ladder),
         of_a_cheer=of_a_cheer(warehouse, ladder).get(""),
         hesitation=hesitation(warehouse, ladder),

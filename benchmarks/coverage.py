@@ -121,7 +121,7 @@ def _effects(world: World, runs: Mapping[str, Mapping[str, Estimate]]) -> list[s
     for own in runs.values():
         for name, difference in differences(own).items():
             found[name] += is_found(difference)
-    absent = {name: n for name, n in found.items() if world.name == "nothing" or "cheered less not" in name}
+    absent = {name: n for name, n in found.items() if world.name == "nothing" or "cheer" in name}
     share = sum(absent.values()) / (len(absent) * len(runs))
     lines = [f"Differences that are not there are found in **{share:.2%}** of {len(absent) * len(runs):,} cases."]
     there = [f"{name} in {found[name]}" for name in found if name not in absent]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import log10
+from math import exp, log, log10, sqrt
 
 from answers.numbers import count, interval, percent, seconds
 from answers.sections.section import Section
+from ladder.rates import Z_95
 from ladder.tiers import Ladder
 from warehouse.asks import Hesitation
 
@@ -43,14 +44,31 @@ def hesitation_section(found: Sequence[Hesitation], ladder: Ladder) -> Section |
 
 
 def _longest(found: Sequence[Hesitation], ladder: Ladder) -> tuple[str, ...]:
-    slowest = max((row for row in found if row.answers >= ENOUGH), key=lambda row: row.median_seconds, default=None)
-    if slowest is None:
+    """The slowest step is named where its median is surely the longest."""
+    ranked = sorted((row for row in found if row.answers >= ENOUGH), key=lambda row: -row.median_seconds)
+    if not ranked:
         return (f"No step has {ENOUGH} answers yet.",)
+    slowest, *others = ranked
+    if others and max(_median_between(row)[1] for row in others) >= _median_between(slowest)[0]:
+        fastest = seconds(others[-1].median_seconds)
+        return (f"No step stands out: their median times lie between {fastest} and {seconds(slowest.median_seconds)}.",)
     return (
         f"The longest thought about is “{slowest.step}” of tier {ladder.tiers[slowest.tier - 1]}: half of "
         f"{count(slowest.answers)} answers took more than {seconds(slowest.median_seconds)}, a tenth more than "
         f"{seconds(slowest.p90_seconds)}.",
     )
+
+
+def _median_between(row: Hesitation) -> tuple[float, float]:
+    """About where the true median lies: as of a log-normal with this median and these tenths.
+
+    The standard error of a normal median is 1.2533 deviations / sqrt(n); from one tenth to the other are 2.5631.
+    """
+    if row.p10_seconds <= 0:
+        return 0.0, row.p90_seconds
+    deviation = log(row.p90_seconds / row.p10_seconds) / 2.5631
+    factor = exp(Z_95 * 1.2533 * deviation / sqrt(row.answers))
+    return row.median_seconds / factor, row.median_seconds * factor
 
 
 def _unthinking(found: Sequence[Hesitation], ladder: Ladder) -> tuple[str, ...]:
@@ -63,6 +81,10 @@ def _unthinking(found: Sequence[Hesitation], ladder: Ladder) -> tuple[str, ...]:
         f"{percent(quick.unthinking_share)} of the time "
         f"({interval(quick.unthinking_share_low, quick.unthinking_share_high)}).",
     )
+
+
+def _places(row: Hesitation) -> list[float]:
+    return [_place(time_s) for time_s in (row.p10_seconds, row.median_seconds, row.p90_seconds)]
 
 
 def _place(time_s: float) -> float:

@@ -11,9 +11,9 @@ ENOUGH = 30
 """Asks of a leap before its rate is called the highest or lowest."""
 
 
-def leaps_section(found: Leaps, ladder: Ladder) -> Section | None:
+def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
     """None where nobody was asked for anything."""
-    if not found.leaps:
+    if found is None or not found.leaps:
         return None
     names = ("nothing", *ladder.tiers)
     asked = sorted({leap.tier for leap in found.leaps})

@@ -52,5 +52,6 @@ def _said(effect: Compared | None) -> tuple[str, ...]:
         f"After at least one yes people said yes to {percent(effect.one.value)} of what they were asked, before any to "
         f"{percent(effect.other.value)}, as if both had been asked for the same tiers: "
         f"{more_or_less(effect.difference)}.",
-        "Whether the yes made the difference, or willing people say yes more often, these numbers cannot tell.",
+        "Whether the yes made the difference, or the shorter leap, or willing people say yes more often anyway, these "
+        "numbers cannot tell.",
     )

@@ -47,5 +47,6 @@ def _said(found: TooSoon) -> tuple[str, ...]:
     return (
         f"{count(soon.asks)} of {count(soon.asks + in_order.asks)} asks came too soon. Of these "
         f"{percent(soon.yes_rate)} got a yes, of those in order {percent(in_order.yes_rate)}: {more_or_less(yes)}.",
-        f"People lost per ask: {percent(soon.lost_share)} against {percent(in_order.lost_share)}: {more_or_less(lost)}.",
+        f"Share of asks on which somebody was lost: {percent(soon.lost_share)} against {percent(in_order.lost_share)}: "
+        f"{more_or_less(lost)}.",
     )

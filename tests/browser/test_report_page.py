@@ -13,6 +13,7 @@ from answers.facts import Health, ReportFacts
 from answers.report import render_report
 from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.report_facts import ask_facts
 from warehouse.query import TierRow
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ FACTS = ReportFacts(
         tier(4, "midi", 0, 0),
     ),
     steps=(),
+    asks=ask_facts(HOSTILE + "w" * 60, tiers=4),
     health=Health(landed=72500, duplicates=0, rejected={}, late=0, landed_at=NOW),
 )
 
@@ -147,6 +149,19 @@ def test_a_name_that_is_html_stays_text(chromium: Chromium, report: Path) -> Non
     assert page.complaints == []
 
 
+def test_marks_stand_where_the_numbers_are(chromium: Chromium, report: Path) -> None:
+    page = chromium.open(report)
+    places = page.evaluate(
+        """(() => {
+          const line = document.querySelector('#hesitation .whisker').getBoundingClientRect();
+          const mark = document.querySelector('#hesitation .whisker .mark').getBoundingClientRect();
+          return [(mark.left + mark.width / 2 - line.left) / line.width, line.width];
+        })()"""
+    )
+    assert places[0] == pytest.approx(1.602 / 6, abs=0.02)
+    assert places[1] > 100
+
+
 def test_the_policy_stops_a_script_that_slips_in(chromium: Chromium, report: Path) -> None:
     tampered = report.with_name("tampered.html")
     tampered.write_text(report.read_text().replace("</main>", "<script>window.slipped = true</script></main>"))
@@ -162,14 +177,16 @@ def test_the_switch_shows_the_other_unit(chromium: Chromium, report: Path) -> No
     assert drawn(page, "session") == []
     assert {"409", "257", "75.1% yes", "24.9%"} <= set(drawn(page, "visitor"))
     shown = page.evaluate("[...document.querySelectorAll('table')].filter((t) => t.offsetHeight > 0).map((t) => t.id)")
-    assert shown == ["tiers-visitor"]
+    assert "tiers-visitor" in shown
+    assert "tiers-session" not in shown
 
 
 def test_without_scripts_all_tables_are_there(chromium: Chromium, report: Path) -> None:
     page = chromium.open(report, scripts=False)
     page.call("Emulation.setScriptExecutionDisabled", value=False)
     shown = page.evaluate("[...document.querySelectorAll('table')].filter((t) => t.offsetHeight > 0).map((t) => t.id)")
-    assert shown == ["tiers-session", "tiers-visitor"]
+    assert shown[:2] == ["tiers-session", "tiers-visitor"]
+    assert {"heat-leaps", "after-yes", "hesitation"} < set(shown)
     assert page.evaluate("document.querySelector('.units').hidden && document.querySelector('.legend').hidden")
 
 
@@ -207,6 +224,12 @@ def contrast(page: Page, ink: str, paper: str) -> float:
         }})"""
     )
 
+    return ratio(colours)
+
+
+def ratio(colours: list[list[float]]) -> float:
+    """The contrast of two colours, each red, green and blue up to 255."""
+
     def luminance(colour: list[float]) -> float:
         parts = [part / 255 for part in colour]
         linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
@@ -214,6 +237,28 @@ def contrast(page: Page, ink: str, paper: str) -> float:
 
     bright, dim = sorted((luminance(colour) for colour in colours), reverse=True)
     return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_on_the_coloured_cells_can_be_read(chromium: Chromium, report: Path, dark: bool) -> None:
+    page = chromium.open(report, dark=dark)
+    assert page.evaluate("document.querySelectorAll('#heat-leaps .cell').length") == 16
+    assert page.evaluate("document.querySelectorAll('#heat-leaps .long').length") == 6
+    colours: list[list[float]] = page.evaluate(
+        """(() => {
+          const cell = document.querySelector('#heat-leaps .cell');
+          cell.style.setProperty('--share', '100%');
+          const seen = getComputedStyle(cell);
+          const brush = document.createElement('canvas').getContext('2d');
+          return [seen.color, seen.backgroundColor].map((colour) => {
+            brush.fillStyle = colour;
+            brush.fillRect(0, 0, 1, 1);
+            return [...brush.getImageData(0, 0, 1, 1).data].slice(0, 3);
+          });
+        })()"""
+    )
+    assert colours[0] != colours[1]
+    assert ratio(colours) >= 4.5
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -246,11 +291,18 @@ def test_ladders_of_2_and_32_tiers_are_drawn_whole(chromium: Chromium, tmp_path:
     names = tuple(f"tier {n}" for n in range(1, tiers + 1))
     rows = tuple(tier(n, name, 1000 - n, 500) for n, name in enumerate(names, 1))
     path = tmp_path / "report.html"
-    path.write_text(render_report(replace(FACTS, ladder=Ladder("l", names, ()), per_session=rows, per_visitor=rows)))
+    path.write_text(
+        render_report(
+            replace(
+                FACTS, ladder=Ladder("l", names, ()), per_session=rows, per_visitor=rows, asks=ask_facts("s", tiers)
+            )
+        )
+    )
     page = chromium.open(path)
     words = drawn(page, "session")
     assert [word for word in words if " tier " in word] == [f"{n} tier {n}" for n in range(1, tiers + 1)]
     assert [str(1000 - n) in words for n in range(1, tiers + 1)] == [True] * tiers
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1100
     assert page.complaints == []
 
 

@@ -17,10 +17,13 @@ from answers.gather import gather, report_file
 from answers.report import render_report
 from ladder.errors import UsageError
 from ladder.tiers import Ladder, parse_ladder
+from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.batches import Batch, Batches
 from warehouse.build import build
+from warehouse.counted import Slice
 from warehouse.lake import Lake
 from warehouse.quality import Gate
+from warehouse.too_soon import too_soon
 from yesladder.backfill import backfill
 from yesladder.cli import main
 
@@ -105,6 +108,17 @@ def test_the_steps_are_there_for_both_units(facts: ReportFacts) -> None:
         ("visitor", 1, "read", 2, 2, 0, 0),
         ("visitor", 2, "poll", 2, 1, 1, 0),
     ]
+
+
+def test_the_sections_are_of_all_visitors_lives(warehouse: Path, facts: ReportFacts) -> None:
+    asks = facts.asks
+    assert asks.leaps == leaps(warehouse, LADDER)
+    assert asks.momentum == momentum(warehouse, LADDER)
+    assert (asks.too_soon,) == too_soon(warehouse, LADDER, Slice())
+    assert (asks.after_yes, asks.hesitation) == (after_yes(warehouse, LADDER), hesitation(warehouse, LADDER))
+    page = render_report(facts)
+    assert 'id="leaps"' in page
+    assert 'id="after_yes"' in page
 
 
 def test_every_event_sent_is_accounted_for(facts: ReportFacts) -> None:

@@ -141,7 +141,7 @@ def _density(pauses: int, mean_s: float) -> npt.NDArray[np.float64]:
     edges = np.arange(cells + 1) * _GRID_S
     below = 1 - np.exp(-edges / mean_s)
     below[edges < SHORTEST_PAUSE_S - _GRID_S / 2] = 0
-    one = np.diff(below)
+    one: npt.NDArray[np.float64] = np.diff(below)
     # the pause that is cut to the shortest lies at the start of its cell
     at_least = round(SHORTEST_PAUSE_S / _GRID_S)
     one[:at_least] = 0
@@ -152,6 +152,6 @@ def _density(pauses: int, mean_s: float) -> npt.NDArray[np.float64]:
     whole: npt.NDArray[np.float64] = np.convolve(rest, one)[:cells]
     # two cells together begin between i + j and i + j + 2: half of it spills over
     spilled = np.zeros(cells)
-    spilled[1:] = whole[:-1] / 2
     spilled += whole / 2
+    spilled[1:] += whole[:-1] / 2
     return spilled

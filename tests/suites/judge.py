@@ -28,6 +28,7 @@ from stream.sessions import sessionise_history
 from tests.suites.expected_walks import Situation, adjusted, rate, share_within, situations
 from warehouse.asks import AfterYes, after_yes, hesitation, leaps, momentum
 from warehouse.counted import Slice
+from warehouse.effects import of_a_cheer, of_an_earlier_yes
 from warehouse.lake import Lake
 from warehouse.too_soon import TooSoon, too_soon
 
@@ -181,6 +182,13 @@ def estimates(warehouse: Path, world: World, *, together: bool = False) -> dict[
         own[f"tier {step.tier}: pondered"] = _share(step.pondered, step.answers)
     for said in after_yes(warehouse, LADDER, of):
         found[said.segment_value] |= _after_yes(said)
+    for name, effects in (
+        ("an earlier yes", of_an_earlier_yes(warehouse, LADDER, of)),
+        ("a cheer", of_a_cheer(warehouse, LADDER, of)),
+    ):
+        for run, effect in effects.items():
+            found[run][f"with {name}: yes-rate"] = Estimate(*effect.one, effect.trials[0])
+            found[run][f"with {name} less without: yes-rate"] = Estimate(*effect.difference, min(effect.trials))
     return {run: own for run, own in found.items() if together or run.startswith(f"{world.name}-")}
 
 
@@ -273,6 +281,10 @@ def truth(simulation: Simulation) -> dict[str, float]:
             found[f"after a yes to tier {tier}, cheered: yes-rate"] = after
             found[f"after a yes to tier {tier}, not cheered: yes-rate"] = after
             found[f"after a yes to tier {tier}, cheered less not: yes-rate"] = 0.0
+    with_yes, without = [one for one in asks if one.yeses > 0], [one for one in asks if one.yeses == 0]
+    found |= _effect("an earlier yes", _by(with_yes, lambda one: one.tier), _by(without, lambda one: one.tier))
+    following = _by((one for one in asks if one.is_next), lambda one: one.held)
+    found |= _effect("a cheer", following, following)
     for grouped_by, buckets in _buckets(asks, mean).items():
         together: dict[str, list[Situation]] = defaultdict(list)
         for bucket, one in buckets:
@@ -280,6 +292,17 @@ def truth(simulation: Simulation) -> dict[str, float]:
         found |= {f"{grouped_by} {bucket}: yes-rate": rate(some) for bucket, some in together.items()}
         found |= {f"{grouped_by} {bucket}: adjusted": value for bucket, value in adjusted(buckets).items()}
     return found
+
+
+def _effect(
+    name: str, one: Mapping[int, Sequence[Situation]], other: Mapping[int, Sequence[Situation]]
+) -> dict[str, float]:
+    """What ``warehouse.effects`` tells of something, in the strata that both have."""
+    weights = {key: sum(ask.weight for of in (one, other) for ask in of[key]) for key in one.keys() & other.keys()}
+    value, without = (
+        sum(weight * rate(of[key]) for key, weight in weights.items()) / sum(weights.values()) for of in (one, other)
+    )
+    return {f"with {name}: yes-rate": value, f"with {name} less without: yes-rate": value - without}
 
 
 def _buckets(asks: Sequence[Situation], mean_s: float) -> dict[str, list[tuple[str, Situation]]]:

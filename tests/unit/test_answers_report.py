@@ -17,6 +17,7 @@ from answers.report import render_report, write_report
 from ladder.errors import UsageError
 from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.report_facts import ask_facts
 from warehouse.query import StepRow, TierRow, Unit
 
 NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
@@ -289,6 +290,7 @@ def test_hostile_names_are_text_wherever_they_stand(page: Reader) -> None:
         steps=(step(1, HOSTILE, "session", 3000, 2000, 7),),
         health=replace(FACTS.health, rejected={HOSTILE: 1}),
         attribution=HOSTILE,
+        asks=ask_facts(HOSTILE, tiers=2),
     )
     read = Reader(render_report(hostile))
     kinds = [tag for tag, _ in read.elements]

@@ -13,7 +13,7 @@ from producers.script import script_of
 from producers.simulation import Simulation
 from producers.walks import walk
 from tests.suites.expected_walks import highest_tiers, share_within, situations
-from tests.suites.judge import CLIMB, LADDER, NOTHING
+from tests.suites.judge import CLIMB, LADDER, NOTHING, truth
 
 VISITS = 40_000
 
@@ -60,3 +60,11 @@ def test_pauses_together_are_as_long_as_drawn_ones(limit_s: float) -> None:
         together = drawn[:, :pauses].sum(axis=1)
         assert share_within(pauses, limit_s, 15) == pytest.approx((together <= limit_s).mean(), abs=0.005)
     assert log(2) * 15 == pytest.approx(np.median(drawn), rel=0.01)
+
+
+def test_without_any_effect_only_groups_with_the_same_tiers_may_be_compared() -> None:
+    """Nobody with a yes is asked for the lowest tier again, so the adjusted rates of few yeses hold an easier tier."""
+    flat = replace(NOTHING, yes_rates=(0.7, 0.6, 0.5, 0.45, 0.4))
+    true = truth(flat)
+    assert true["with an earlier yes less without: yes-rate"] == pytest.approx(0)
+    assert true["earlier yeses 0: adjusted"] - true["earlier yeses 3+: adjusted"] > 0.1
