@@ -1,6 +1,6 @@
 """How often the marts' 95 % intervals hold what is true of simulated people, and whether they see what is not there.
 
-    PYTHONPATH=. python benchmarks/coverage.py FOLDER [--runs 100] [--visitors 10000]
+    PYTHONPATH=. python benchmarks/coverage.py FOLDER [--runs 100] [--visitors 10000] [--seed 1]
 
 FOLDER is for the warehouses (about 1 GB for a million visitors), made once and kept.  In the world ``climb`` yeses have
 momentum and leaps cost; in ``nothing`` (a fifth of the visitors, asked about by session) every ask is answered yes by
@@ -17,11 +17,13 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import comb
+from math import comb, sqrt
 from pathlib import Path
+from statistics import NormalDist
 
 from measured import RESULTS, machine
 
+from ladder.rates import Z_95
 from tests.suites.judge import (
     LADDER,
     NOW,
@@ -39,8 +41,32 @@ from tests.suites.judge import (
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
+from warehouse.query import open_marts
 
 NAMED_BELOW = 0.93
+_ALIKE = """
+with asks as (
+    select
+        {unit} as unit_id, coalesce(answer = 'yes', false)::int as yes,
+        held_tier, earlier_yeses, leap, seconds_since_yes
+    from main.fct_asks where unit = '{of}' and is_mature
+),
+grouped as (
+    select *, 'earlier yeses ' || case when earlier_yeses < 3 then earlier_yeses::varchar else '3+' end as name
+    from asks
+    union all select *, 'tier held ' || held_tier from asks
+    union all select *, case when leap > 1 then 'too soon' else 'in order' end from asks
+    union all
+    select *, 'since the last yes ' || case when seconds_since_yes < 60 then 'under a minute' else 'under an hour' end
+    from asks where seconds_since_yes is not null
+),
+units as (select name, unit_id, count(*) as n, sum(yes) as yes from grouped group by name, unit_id),
+rates as (select name, sum(yes) / sum(n) as rate, sum(n) as n, count(*) as units from units group by name)
+select name, any_value(rates.n / rates.units), sum((yes - rate * units.n) ** 2) / any_value(rates.n * rate * (1 - rate))
+from units inner join rates using (name) group by name order by name
+"""
+"""Design effects: the variance of each rate as a ratio of sums over units, by that of as many independent asks."""
+
 BY_CHANCE = 0.001
 
 
@@ -49,28 +75,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--visitors", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     lines, is_fine = [], True
     for number, world in enumerate(WORLDS):
         visitors = chosen.visitors if number == 0 else chosen.visitors // 5
-        warehouse = made(chosen.folder / f"{world.name}-{chosen.runs}-{visitors}", world, visitors, chosen.runs, number)
+        folder = chosen.folder / f"{world.name}-{chosen.runs}-{visitors}-{chosen.seed}"
+        warehouse = made(folder, world, visitors, chosen.runs, 1_000_000 * chosen.seed + 10_000 * number)
         runs = estimates(warehouse, world)
         verdicts = judged(truth(world.simulation), runs)
         whole = judged(truth(world.simulation), estimates(warehouse, world, together=True))
-        lines += _said(world, visitors, verdicts, whole, runs)
+        lines += [*_said(world, visitors, verdicts, whole, runs), *_alike(warehouse, world)]
         is_fine = is_fine and _is_fine(verdicts)
     _write(lines)
     sys.exit(0 if is_fine else 1)
 
 
-def made(folder: Path, world: World, visitors: int, runs: int, number: int) -> Path:
+def made(folder: Path, world: World, visitors: int, runs: int, first_seed: int) -> Path:
     """The warehouse of a world's runs; one that was not finished is made anew."""
     done = folder / "finished"
     if not done.exists():
         shutil.rmtree(folder, ignore_errors=True)
         lake = Lake(folder / "lake")
         begun = time.process_time()
-        events = land_runs(lake, world, visitors, runs, first_seed=10_000 * (number + 1))
+        events = land_runs(lake, world, visitors, runs, first_seed=first_seed)
         landed = time.process_time()
         with Gate() as gate:
             build(lake, LADDER, gate=gate, now=NOW)
@@ -106,6 +134,25 @@ def _said(
         *(
             f"| {one.name} | {one.truth:.4f} | {_bold(one.covered, one in under)} | {one.fewest:,} | {one.bias:+.4f} |"
             for one in verdicts
+        ),
+        "",
+    ]
+
+
+def _alike(warehouse: Path, world: World) -> list[str]:
+    """How far the asks of one visitor or session are from independent, which the intervals take them to be."""
+    query = _ALIKE.format(unit=f"{world.unit}_id", of=world.unit)
+    with open_marts(warehouse, LADDER) as marts:
+        rows = marts.execute(query).fetchall()
+    return [
+        f"What a {world.unit}'s asks have in common makes rates vary more than as many independent asks would. "
+        "So of 100 intervals that take them as independent so many can be expected to hold the truth:",
+        "",
+        f"| rate | asks of a {world.unit} | variance, times | of 100 |",
+        "| --- | ---: | ---: | ---: |",
+        *(
+            f"| {name} | {each:.2f} | {times:.3f} | {100 * (2 * NormalDist().cdf(Z_95 / sqrt(times)) - 1):.1f} |"
+            for name, each, times in rows
         ),
         "",
     ]

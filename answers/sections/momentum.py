@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from answers.numbers import percent
-from answers.sections.section import Section, more_or_less
+from answers.sections.section import OF_ASKS, Section, more_or_less
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
 from warehouse.asks import Momentum
@@ -41,6 +41,7 @@ def momentum_section(found: Sequence[Momentum], effect: Compared | None, ladder:
                 "As if every row had been asked for the same mix of tiers. A tier that a row was never asked for is "
                 "left out of it, so rows that share few tiers compare badly.",
             ),
+            OF_ASKS,
         ),
     )
 

@@ -36,3 +36,11 @@ def more_or_less(difference: Rate) -> str:
         "a difference cannot be told from so few: anything from "
         f"{points(difference.low)} less to {points(difference.high)} more"
     )
+
+
+OF_ASKS = (
+    "95% interval",
+    "Takes asks as independent. Several asks of one visitor are more alike than those of several visitors; where many "
+    "rows hold several of the same visitor, the intervals are somewhat too narrow.",
+)
+"""A term for rates whose trials are asks, of which a visitor may have several."""

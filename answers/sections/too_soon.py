@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from answers.numbers import count, percent
-from answers.sections.section import Section, more_or_less
+from answers.sections.section import OF_ASKS, Section, more_or_less
 from ladder.rates import Rate
 from ladder.tiers import Ladder
 from warehouse.too_soon import TooSoon
@@ -30,6 +30,7 @@ def too_soon_section(found: TooSoon | None, ladder: Ladder) -> Section | None:
                 "Asked for a tier more than one above the highest that the visitor held; the others are in order.",
             ),
             ("First ask", "The first thing that a visitor was ever asked for, and how long after the session began."),
+            OF_ASKS,
         ),
     )
 
