@@ -31,6 +31,9 @@ class LeapsTable:
             yield Text("Nobody was asked for anything.")
             return
         yield plain(_of_the_lost(found))
+        for one in found.gradients:
+            of = "" if self._segment is None else f" of {self._segment} {one.segment_value or '(none)'}"
+            yield plain(f"Gradient{of}: {one.score:.2f} ({one.low:.2f} to {one.high:.2f}).")
         yield ""
         names = ("none", *self._ladder.tiers)
         rows = [
@@ -52,6 +55,7 @@ class LeapsTable:
         yield from tables(self._segment, left, right, rows)
         yield Text("in flight: their conversion window is still open, so they are in no other column", style="dim")
         yield Text("lost: people below the top whose last ask it was, and who never said yes again", style="dim")
+        yield Text("gradient: 1 where every step costs alike, 0 where one cliff carries the whole fall", style="dim")
 
 
 class MomentumTable:

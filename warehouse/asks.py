@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ladder.gradient import gradient
 from ladder.rates import standardised, wilson
 from ladder.tiers import Ladder
 from ladder.time_buckets import seconds_at
@@ -119,8 +121,21 @@ class AfterYes:
 
 
 @dataclass(frozen=True)
+class GradientScore:
+    """How evenly the log-odds of a yes fall (``ladder.gradient``), with its 95 % interval."""
+
+    segment_value: str
+    score: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Leaps:
-    """All leaps, and what share of the people lost was lost on those of more than one tier."""
+    """All leaps, and what share of the people lost was lost on those of more than one tier.
+
+    ``gradients``: by segment value, but for those where nobody was asked for a second tier.
+    """
 
     leaps: tuple[Leap, ...]
     lost: int
@@ -128,6 +143,7 @@ class Leaps:
     long_leap_share: float
     long_leap_share_low: float
     long_leap_share_high: float
+    gradients: tuple[GradientScore, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -141,7 +157,12 @@ def leaps(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> Leaps:
     found = tuple(Leap(*(*row, *wilson(row[4], row[3]))) for row in rows)
     lost = sum(leap.lost for leap in found)
     on_long = sum(leap.lost for leap in found if leap.tier - leap.held_tier > 1)
-    return Leaps(found, lost, on_long, *wilson(on_long, lost))
+    gradients = []
+    for value, group in groupby(found, key=lambda leap: leap.segment_value):
+        of_value = gradient({(leap.held_tier, leap.tier): (leap.asks, leap.yes) for leap in group})
+        if of_value is not None:
+            gradients.append(GradientScore(value, *of_value))
+    return Leaps(found, lost, on_long, *wilson(on_long, lost), tuple(gradients))
 
 
 def momentum(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> tuple[Momentum, ...]:

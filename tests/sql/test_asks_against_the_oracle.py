@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ladder.errors import UsageError
+from ladder.gradient import gradient
 from ladder.rates import difference, standardised, wilson
 from ladder.tiers import Mark, Rule
 from ladder.time_buckets import ERROR
@@ -46,10 +48,18 @@ LADDER = replace(
 )
 UNITS = ("visitor", "session")
 EVENTS = seeded_events(5, visitors=200)
-ASKS = {unit: asks_of(EVENTS, LADDER, unit) for unit in UNITS}
-YESES = {unit: yeses_of(EVENTS, LADDER, unit) for unit in UNITS}
 EVERYBODY = {event.visitor_id: "" for event in EVENTS}
 ANSWERED = ("asks", "yes", "no", "silent", "in_flight", "lost")
+
+
+@cache
+def asked(unit: str) -> list[Asked]:
+    return asks_of(EVENTS, LADDER, unit)
+
+
+@cache
+def said(unit: str) -> list[Said]:
+    return yeses_of(EVENTS, LADDER, unit)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +74,7 @@ def built(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_ask_is_what_plain_loops_find(built: Path, unit: str) -> None:
     rows = run_sql(built, f"select {', '.join(Asked._fields)} from fct_asks where unit = '{unit}'").to_pylist()
     found = sorted((Asked(**row) for row in rows), key=lambda ask: ask[:4])
-    assert found == sorted(ASKS[unit], key=lambda ask: ask[:4])
+    assert found == sorted(asked(unit), key=lambda ask: ask[:4])
     assert {ask.answer for ask in found} == {"yes", "no", None}
     for name in ("is_first", "is_last", "is_loss", "held_tier", "landing_seconds"):
         assert len({bool(getattr(ask, name)) for ask in found}) == 2, name
@@ -75,7 +85,7 @@ def test_every_ask_is_what_plain_loops_find(built: Path, unit: str) -> None:
 def test_every_yes_and_what_follows_is_what_plain_loops_find(built: Path, unit: str) -> None:
     rows = run_sql(built, f"select {', '.join(Said._fields)} from fct_yeses where unit = '{unit}'").to_pylist()
     found = sorted((Said(**row) for row in rows), key=lambda yes: yes[:4])
-    assert found == sorted(YESES[unit], key=lambda yes: yes[:4])
+    assert found == sorted(said(unit), key=lambda yes: yes[:4])
     for name in ("rewarded_at", "cheered_at", "next_asked_at"):
         assert 0 < sum(getattr(yes, name) is None for yes in found) < len(found), name
 
@@ -84,7 +94,7 @@ def test_every_yes_and_what_follows_is_what_plain_loops_find(built: Path, unit: 
 @pytest.mark.parametrize("segment", ["all", "first_utm_source"])
 def test_every_count_of_every_date_is_what_plain_loops_count(built: Path, segment: str, unit: str) -> None:
     value_of = values(built, segment)
-    asks, yeses = ASKS[unit], YESES[unit]
+    asks, yeses = asked(unit), said(unit)
     next_asks = ("next_asks_cheered", "next_yes_cheered", "next_asks_uncheered", "next_yes_uncheered")
     for mart, keys, counts, wanted in (
         ("fct_leaps", ("held_tier", "tier"), ANSWERED, leap_rows(asks, value_of)),
@@ -109,7 +119,7 @@ def test_every_count_of_every_date_is_what_plain_loops_count(built: Path, segmen
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_times_and_their_quantiles_are_within_the_error_that_is_promised(built: Path, unit: str) -> None:
-    wanted = times_taken(ASKS[unit], YESES[unit], EVERYBODY)
+    wanted = times_taken(asked(unit), said(unit), EVERYBODY)
     found: dict[Any, list[float]] = {}
     growth = (1 + ERROR) / (1 - ERROR)
     for row in of(built, "fct_times", "all", unit):
@@ -153,8 +163,8 @@ def test_the_commands_functions_sum_the_dates_that_are_asked_for(built: Path, un
     since, until = NOW.date() - timedelta(days=21), NOW.date() - timedelta(days=9)
     for first, last in ((None, None), (since, None), (since, until)):
         some = Slice(unit=unit, since=first, until=last)
-        asks = [ask for ask in ASKS[unit] if within(ask.asked_at.date(), first, last)]
-        yeses = [yes for yes in YESES[unit] if within(yes.said_at.date(), first, last)]
+        asks = [ask for ask in asked(unit) if within(ask.asked_at.date(), first, last)]
+        yeses = [yes for yes in said(unit) if within(yes.said_at.date(), first, last)]
         wanted = summed(leap_rows(asks, EVERYBODY))
         found = leaps(built, LADDER, some)
         assert {(row.held_tier, row.tier): [getattr(row, name) for name in ANSWERED] for row in found.leaps} == {
@@ -166,6 +176,8 @@ def test_the_commands_functions_sum_the_dates_that_are_asked_for(built: Path, un
         assert (found.lost, found.lost_on_long_leaps) == (sum(row["lost"] for row in wanted.values()), on_long)
         assert 0 < on_long < found.lost
         assert found.to_dict()["long_leap_share"] == on_long / found.lost
+        ways = {way: (counts["asks"], counts["yes"]) for way, counts in wanted.items()}
+        assert [(one.score, one.low, one.high) for one in found.gradients] == [gradient(ways)]
 
         took = summed_times(times_taken(asks, yeses, EVERYBODY))
         hesitated = summed(hesitation_rows(asks, EVERYBODY))
@@ -208,7 +220,7 @@ def test_steps_after_which_a_reward_or_a_cheer_may_come_are_the_ladders(built: P
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_momentum_weighs_tiers_as_written_in_the_command_and_in_the_mart(built: Path, unit: str) -> None:
-    counted = summed(momentum_rows(ASKS[unit], EVERYBODY))
+    counted = summed(momentum_rows(asked(unit), EVERYBODY))
     of_tier: Counter[tuple[str, int]] = Counter()
     for (grouped_by, _, tier), counts in counted.items():
         of_tier[grouped_by, tier] += counts["asks"]
@@ -238,7 +250,7 @@ def test_momentum_weighs_tiers_as_written_in_the_command_and_in_the_mart(built: 
 @pytest.mark.parametrize("unit", UNITS)
 def test_too_soon_is_compared_with_in_order_and_the_first_asks_have_their_times(built: Path, unit: str) -> None:
     (found,) = too_soon(built, LADDER, Slice(unit=unit))
-    asks = [ask for ask in ASKS[unit] if ask.is_mature]
+    asks = [ask for ask in asked(unit) if ask.is_mature]
     soon = [ask for ask in asks if ask.tier - ask.held_tier > 1]
     ordered = [ask for ask in asks if ask.tier - ask.held_tier <= 1]
     for those, counted in ((soon, found.too_soon), (ordered, found.in_order)):

@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 from answers.asks_tables import AfterYesTable, HesitationTable, LeapsTable, MomentumTable
 from ladder.rates import wilson
 from ladder.tiers import Ladder
-from warehouse.asks import AfterYes, Hesitation, Leap, Leaps, Momentum
+from warehouse.asks import AfterYes, GradientScore, Hesitation, Leap, Leaps, Momentum
 
 LADDER = Ladder("l", ("spark", "micro", "mini"), ())
 
@@ -24,10 +24,13 @@ def leap(held: int, tier: int, asks: int, yes: int, *, lost: int = 0, value: str
 
 def test_leaps_name_the_tiers_and_say_how_many_were_lost_on_long_ones() -> None:
     found = Leaps(
-        (leap(0, 1, 1000, 600, lost=30), leap(0, 3, 0, 0), leap(1, 3, 50, 5, lost=10)), 40, 10, *wilson(10, 40)
+        (leap(0, 1, 1000, 600, lost=30), leap(0, 3, 0, 0), leap(1, 3, 50, 5, lost=10)),
+        *(40, 10, *wilson(10, 40)),
+        (GradientScore("", 0.5, 0.25, 0.755),),
     )
-    assert printed(LeapsTable(found, LADDER, None))[1:7] == [
+    assert printed(LeapsTable(found, LADDER, None))[1:8] == [
         "Of 40 people lost, 10 (25.0%; 14.2% to 40.2%) were lost on a leap of more than one tier.",
+        "Gradient: 0.50 (0.25 to 0.76).",
         "",
         "held   asked for   asks  yes  yes-rate  95% interval    in flight  lost",
         "none   spark      1,000  600     60.0%  56.9% to 63.0%          2    30",
@@ -37,9 +40,11 @@ def test_leaps_name_the_tiers_and_say_how_many_were_lost_on_long_ones() -> None:
 
 
 def test_with_a_segment_each_value_has_its_table_and_names_do_nothing_to_the_terminal() -> None:
-    found = Leaps((leap(0, 1, 4, 2, value="[red]\x1b[0m"), leap(0, 1, 4, 2)), 0, 0, *wilson(0, 0))
+    asked = (leap(0, 1, 4, 2, value="[red]\x1b[0m"), leap(0, 1, 4, 2))
+    found = Leaps(asked, 0, 0, *wilson(0, 0), (GradientScore("", 1, 1, 1),))
     lines = printed(LeapsTable(found, LADDER, "utm_source"))
     assert "Nobody is known to be lost." in lines
+    assert "Gradient of utm_source (none): 1.00 (1.00 to 1.00)." in lines
     assert [line for line in lines if line.startswith("utm_source")] == [
         "utm_source: [red]\ufffd[0m",
         "utm_source: (none)",
@@ -82,7 +87,7 @@ def test_what_follows_a_yes_is_a_dash_where_nothing_was_promised_and_a_zero_wher
 
 
 def test_nothing_to_show_is_said() -> None:
-    assert "Nobody was asked for anything." in printed(LeapsTable(Leaps((), 0, 0, *wilson(0, 0)), LADDER, None))
+    assert "Nobody was asked for anything." in printed(LeapsTable(Leaps((), 0, 0, *wilson(0, 0), ()), LADDER, None))
     assert "No ask whose conversion window has passed." in printed(MomentumTable([], LADDER, None))
     assert "No answer to an ask whose conversion window has passed." in printed(HesitationTable([], LADDER, None))
     assert "Nobody said yes to anything." in printed(AfterYesTable([], LADDER, None))
