@@ -93,7 +93,8 @@ def _evenness(falls: _Draws, weights: _Draws) -> _Draws:
         for other in range(one)
     )
     gini = apart / (weights @ falls)
-    return np.clip(1 - gini / np.where(steepest < 1, 1 - steepest, 1.0), 0.0, 1.0)
+    evenness: _Draws = 1 - gini / np.where(steepest < 1, 1 - steepest, 1.0)
+    return np.clip(evenness, 0.0, 1.0)
 
 
 def _log_odds(asked: int, yes: int) -> _Draws:

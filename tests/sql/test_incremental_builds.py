@@ -69,7 +69,7 @@ def test_many_incremental_builds_give_row_for_row_what_one_full_build_gives(seed
     copies = [msgspec.structs.replace(copy, occurred_at=min(copy.occurred_at, copy.received_at)) for copy in copies]
     landings = [
         *session_parts(chance, originals, 3),
-        (event_rows(copies[:30], source="a"), session_rows(copies).slice(0, 0)),
+        (event_rows(copies[:30], source="a", late=True), session_rows(copies).slice(0, 0)),
         (event_rows(copies[30:], source="b"), fresh_sessions(copies[30:], originals)),
         (event_rows(originals).slice(0, 0), session_rows(originals, source="a file again").slice(20, 30)),
     ]
