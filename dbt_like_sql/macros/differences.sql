@@ -36,16 +36,16 @@
     {{ _with_first_touch(rows, visitors, columns, 1) }}
     where false
     {%- else -%}
-    {%- set kept = columns + first_touches() -%}
-    select {{ kept | join(', ') }}, cast(sum(change) as bigint) as change
-    from (
+    with
+
+    now_and_before as (
         {{ _with_first_touch(rows, visitors, columns, 1) }}
         where counted.visitor_id in (select visitor_id from {{ touched_visitors }})
         union all
         {{ _with_first_touch(remembered(rows), remembered(visitors), columns, -1) }}
-    ) as now_and_before
-    group by {{ kept | join(', ') }}
-    having sum(change) <> 0
+    )
+
+    {{ cancelled_out('now_and_before', columns) }}
     {%- endif -%}
 {% endmacro %}
 
@@ -61,8 +61,11 @@
 {# How many rows fulfil a condition, less those that did before. #}
 {% macro net(condition) %}sum(case when {{ condition }} then change else 0 end){% endmacro %}
 
-{# A CTE of sums with these keys, added to the counts that stand in this mart. #}
-{% macro added_to_counts(sums, keys, counts) %}
+{#
+    A CTE of sums with these keys, added to the counts that stand in this mart.  Keys whose counts stay as they are are
+    left out, unless something else of them may have changed: `also_unchanged`.
+#}
+{% macro added_to_counts(sums, keys, counts, also_unchanged=false) %}
     select
         {%- for key in keys %}
         {{ sums }}.{{ key }},
@@ -77,7 +80,19 @@
         on
             {% for key in keys %}{{ "and " if not loop.first }}standing.{{ key }} = {{ sums }}.{{ key }}
             {% endfor %}
+    {%- if not also_unchanged %}
+    where {% for count in counts %}{{ "or " if not loop.first }}{{ sums }}.{{ count }} <> 0 {% endfor %}
     {%- endif %}
+    {%- endif %}
+{% endmacro %}
+
+{# Rows of a relation with `change`, these columns and the first touches alone; what then cancels out is gone. #}
+{% macro cancelled_out(rows, columns) %}
+    {%- set kept = columns + first_touches() -%}
+    select {{ kept | join(', ') }}, cast(sum(change) as bigint) as change
+    from {{ rows }}
+    group by {{ kept | join(', ') }}
+    having sum(change) <> 0
 {% endmacro %}
 
 {# A post-hook of counting marts: a row with all these counts at zero is one that a full build would not have. #}

@@ -20,6 +20,10 @@ yeses as (
     from {{ touched_of('int_yes_changes', 'int_yes_rows') }}
 ),
 
+followed as (
+    {{- cancelled_out('yeses', ['ladder', 'unit', 'yes_date', 'tier', 'step', 'reward_seconds', 'is_cheered', 'has_next', 'next_has_yes']) }}
+),
+
 sums as (
     select
         ladder,
@@ -35,12 +39,12 @@ sums as (
         {{ net("has_next and is_cheered and next_has_yes") }} as next_yes_cheered,
         {{ net("has_next and not is_cheered") }} as next_asks_uncheered,
         {{ net("has_next and not is_cheered and next_has_yes") }} as next_yes_uncheered
-    from yeses
+    from followed
     {{ every_segment(['ladder', 'unit', 'yes_date', 'tier', 'step']) }}
 ),
 
 counted as (
-    {{- added_to_counts('sums', keys, counts) }}
+    {{- added_to_counts('sums', keys, counts, also_unchanged=true) }}
 ),
 
 quantiles as (

@@ -17,6 +17,10 @@ asks as (
     where is_mature and answer_seconds is not null
 ),
 
+taken as (
+    {{- cancelled_out('asks', ['ladder', 'unit', 'asked_date', 'tier', 'step', 'answer_seconds']) }}
+),
+
 sums as (
     select
         ladder,
@@ -28,12 +32,12 @@ sums as (
         sum(change) as answers,
         {{ net("answer_seconds < 1") }} as unthinking,
         {{ net("answer_seconds >= 60") }} as pondered
-    from asks
+    from taken
     {{ every_segment(['ladder', 'unit', 'asked_date', 'tier', 'step']) }}
 ),
 
 counted as (
-    {{- added_to_counts('sums', keys, counts) }}
+    {{- added_to_counts('sums', keys, counts, also_unchanged=true) }}
 ),
 
 quantiles as (
