@@ -36,6 +36,7 @@
     {{ _with_first_touch(rows, visitors, columns, 1) }}
     where false
     {%- else -%}
+    {%- set kept = columns + first_touches() %}
     with
 
     now_and_before as (
@@ -45,7 +46,10 @@
         {{ _with_first_touch(remembered(rows), remembered(visitors), columns, -1) }}
     )
 
-    {{ cancelled_out('now_and_before', columns) }}
+    select {{ kept | join(', ') }}, cast(sum(change) as bigint) as change
+    from now_and_before
+    group by {{ kept | join(', ') }}
+    having sum(change) <> 0
     {%- endif -%}
 {% endmacro %}
 
@@ -63,9 +67,9 @@
 
 {#
     A CTE of sums with these keys, added to the counts that stand in this mart.  Keys whose counts stay as they are are
-    left out, unless something else of them may have changed: `also_unchanged`.
+    left out.
 #}
-{% macro added_to_counts(sums, keys, counts, also_unchanged=false) %}
+{% macro added_to_counts(sums, keys, counts) %}
     select
         {%- for key in keys %}
         {{ sums }}.{{ key }},
@@ -80,19 +84,8 @@
         on
             {% for key in keys %}{{ "and " if not loop.first }}standing.{{ key }} = {{ sums }}.{{ key }}
             {% endfor %}
-    {%- if not also_unchanged %}
     where {% for count in counts %}{{ "or " if not loop.first }}{{ sums }}.{{ count }} <> 0 {% endfor %}
     {%- endif %}
-    {%- endif %}
-{% endmacro %}
-
-{# Rows of a relation with `change`, these columns and the first touches alone; what then cancels out is gone. #}
-{% macro cancelled_out(rows, columns) %}
-    {%- set kept = columns + first_touches() -%}
-    select {{ kept | join(', ') }}, cast(sum(change) as bigint) as change
-    from {{ rows }}
-    group by {{ kept | join(', ') }}
-    having sum(change) <> 0
 {% endmacro %}
 
 {# A post-hook of counting marts: a row with all these counts at zero is one that a full build would not have. #}

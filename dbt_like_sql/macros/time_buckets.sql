@@ -11,7 +11,7 @@
 {%- endmacro %}
 
 {% macro bucket_seconds(bucket) -%}
-    case when {{ bucket }} > {{ no_time() }} then 2 * power(1.01e0 / 0.99e0, {{ bucket }}) / (1.01e0 / 0.99e0 + 1) when {{ bucket }} = {{ no_time() }} then 0e0 end
+    case when {{ bucket }} > {{ no_time() }} then 2 * power(1.01e0 / 0.99e0, {{ bucket }}) / (1.01e0 / 0.99e0 + 1) else 0e0 end
 {%- endmacro %}
 
 {#
@@ -21,29 +21,3 @@
 {% macro bucket_at(percent) -%}
     min(case when 100 * times_so_far > {{ percent }} * (times_in_all - 1) then bucket end)
 {%- endmacro %}
-
-{# Of the keys of a CTE: the buckets p10, p50 and p90 that a tenth, a half and nine tenths of a measure's times reach. #}
-{% macro quantiles_of_times(measure, wanted, keys) %}
-    select
-        {%- for key in keys %}
-        {{ key }},
-        {%- endfor %}
-        {{ bucket_at(10) }} as p10,
-        {{ bucket_at(50) }} as p50,
-        {{ bucket_at(90) }} as p90
-    from (
-        select
-            times.*,
-            sum(times.times) over (partition by {{ _of('times', keys) }} order by times.bucket) as times_so_far,
-            sum(times.times) over (partition by {{ _of('times', keys) }}) as times_in_all
-        from {{ ref('fct_times') }} as times
-        inner join {{ wanted }}
-            on
-                {% for key in keys %}{{ "and " if not loop.first }}{{ wanted }}.{{ key }} = times.{{ key }}
-                {% endfor %}
-        where times.measure = '{{ measure }}'
-    ) as cumulated
-    group by {{ keys | join(', ') }}
-{% endmacro %}
-
-{% macro _of(relation, keys) %}{% for key in keys %}{{ relation }}.{{ key }}{{ ", " if not loop.last }}{% endfor %}{% endmacro %}

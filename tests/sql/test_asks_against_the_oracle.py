@@ -129,15 +129,13 @@ def test_times_and_their_quantiles_are_within_the_error_that_is_promised(built: 
         key: pytest.approx(times, rel=ERROR * 1.0001, abs=0) for key, times in wanted.items()
     }
     assert any(times[0] == 0 < times[-1] for times in wanted.values())
-    for row in of(built, "fct_hesitation", "all", unit):
-        times = wanted["", row["date"], ("answer", row["tier"], row["step"])]
-        quantiles = [row["p10_seconds"], row["median_seconds"], row["p90_seconds"]]
-        assert quantiles == pytest.approx(exact(times, 10, 50, 90), rel=ERROR * 1.0001, abs=0)
-    for row in of(built, "fct_after_yes", "all", unit):
-        times = wanted.get(("", row["date"], ("reward", row["tier"], row["step"])), [])
-        assert row["median_reward_seconds"] == (
-            pytest.approx(exact(times, 50)[0], rel=0.010001, abs=0) if times else None
-        )
+    quantiles = of(built, "fct_time_quantiles", "all", unit)
+    assert {key_of(row, ("measure", "tier", "step")) for row in quantiles} == set(wanted)
+    for row in quantiles:
+        times = wanted[key_of(row, ("measure", "tier", "step"))]
+        ends = [row["p10_seconds"], row["median_seconds"], row["p90_seconds"]]
+        assert row["times"] == len(times)
+        assert ends == pytest.approx(exact(times, 10, 50, 90), rel=ERROR * 1.0001, abs=0)
 
 
 def test_rates_of_a_date_are_of_its_counts(built: Path) -> None:

@@ -44,6 +44,7 @@ TABLES = (
     "main.fct_momentum",
     "main.fct_momentum_totals",
     "main.fct_times",
+    "main.fct_time_quantiles",
     "main.fct_hesitation",
     "main.fct_yeses",
     "main.fct_after_yes",

@@ -20,10 +20,6 @@ yeses as (
     from {{ touched_of('int_yes_changes', 'int_yes_rows') }}
 ),
 
-followed as (
-    {{- cancelled_out('yeses', ['ladder', 'unit', 'yes_date', 'tier', 'step', 'reward_seconds', 'is_cheered', 'has_next', 'next_has_yes']) }}
-),
-
 sums as (
     select
         ladder,
@@ -39,16 +35,12 @@ sums as (
         {{ net("has_next and is_cheered and next_has_yes") }} as next_yes_cheered,
         {{ net("has_next and not is_cheered") }} as next_asks_uncheered,
         {{ net("has_next and not is_cheered and next_has_yes") }} as next_yes_uncheered
-    from followed
+    from yeses
     {{ every_segment(['ladder', 'unit', 'yes_date', 'tier', 'step']) }}
 ),
 
 counted as (
-    {{- added_to_counts('sums', keys, counts, also_unchanged=true) }}
-),
-
-quantiles as (
-    {{- quantiles_of_times('reward', 'counted', keys) }}
+    {{- added_to_counts('sums', keys, counts) }}
 ),
 
 final as (
@@ -56,7 +48,6 @@ final as (
         counted.*,
         ladder_steps.has_reward,
         ladder_steps.has_cheer,
-        {{ bucket_seconds('p50') }} as median_reward_seconds,
         coalesce(rewarded / cast(nullif(yeses, 0) as double), 0.0) as rewarded_share,
         {{ wilson('rewarded', 'yeses', 'low') }} as rewarded_share_low,
         {{ wilson('rewarded', 'yeses', 'high') }} as rewarded_share_high,
@@ -74,10 +65,6 @@ final as (
         on
             ladder_steps.ladder = counted.ladder and ladder_steps.tier = counted.tier
             and ladder_steps.step = counted.step
-    left join quantiles
-        on
-            {% for key in keys %}{{ "and " if not loop.first }}quantiles.{{ key }} = counted.{{ key }}
-            {% endfor %}
 )
 
 select
@@ -95,7 +82,6 @@ select
     rewarded_share,
     rewarded_share_low,
     rewarded_share_high,
-    median_reward_seconds,
     cheered,
     cheered_share,
     cheered_share_low,
