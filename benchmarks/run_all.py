@@ -16,6 +16,7 @@ BENCHMARKS = (
     ["collector.py"],
     ["spool.py", "--seconds", "60"],
     ["publish.py"],
+    ["marts.py"],
 )
 
 if __name__ == "__main__":

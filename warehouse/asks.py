@@ -143,7 +143,7 @@ class Leaps:
     long_leap_share: float
     long_leap_share_low: float
     long_leap_share_high: float
-    gradients: tuple[GradientScore, ...]
+    gradients: tuple[GradientScore, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For ``--json``."""
