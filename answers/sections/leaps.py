@@ -25,12 +25,17 @@ def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
     return Section(
         "leaps",
         "Is the gradient smooth?",
-        (_lost(found), *_steepest(found, names)),
+        (*_gradient(found), _lost(found), *_steepest(found, names)),
         {"asked": [(tier, names[tier]) for tier in asked], "rows": rows},
         (
             (
                 "Leap",
                 "From the highest tier that a visitor held to the tier they were asked for, in all their sessions.",
+            ),
+            (
+                "Gradient score",
+                "How evenly the log-odds of a yes fall along the ways that people take, each weighing as many asks as "
+                "took it: 1 where every step costs alike, 0 where one cliff carries the whole fall.",
             ),
             ("Lost", "People below the top whose last ask it was, and who never said yes again; each counts once."),
             (
@@ -39,6 +44,13 @@ def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
                 "silence only in the end.",
             ),
         ),
+    )
+
+
+def _gradient(found: Leaps) -> tuple[str, ...]:
+    return tuple(
+        f"The gradient score is {one.score:.2f} ({one.low:.2f} to {one.high:.2f}): 1 is an even climb, 0 one cliff."
+        for one in found.gradients
     )
 
 

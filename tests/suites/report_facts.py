@@ -5,7 +5,7 @@ from __future__ import annotations
 from answers.facts import AskFacts
 from ladder.comparisons import compared
 from ladder.rates import difference, wilson
-from warehouse.asks import AfterYes, Hesitation, Leap, Leaps, Momentum
+from warehouse.asks import AfterYes, GradientScore, Hesitation, Leap, Leaps, Momentum
 from warehouse.too_soon import Asked, AskedStep, FirstAsk, TooSoon
 
 BUCKETS = {"earlier yeses": ("0", "3+"), "since the last yes": ("under a minute",), "tier held": ("2",)}
@@ -30,7 +30,7 @@ def ask_facts(step: str, tiers: int) -> AskFacts:
     lost = wilson(44, 500)
     shares = (60, *wilson(60, 80), 9.0, 40, *wilson(40, 80), 40, 30, *wilson(30, 40), 0, 0, *wilson(0, 0))
     return AskFacts(
-        leaps=Leaps(found, 1000, 300, *wilson(300, 1000)),
+        leaps=Leaps(found, 1000, 300, *wilson(300, 1000), (GradientScore("", 0.4, 0.3, 0.6),)),
         momentum=tuple(Momentum("", by, bucket, 100, 40, *rates) for by, bucket in buckets),
         of_an_earlier_yes=compared({1: (60, 100)}, {1: (40, 100)}),
         too_soon=TooSoon(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from answers.sections.after_yes import after_yes_section
@@ -13,7 +15,7 @@ from answers.sections.too_soon import too_soon_section
 from ladder.comparisons import compared
 from ladder.rates import Rate, difference, wilson
 from ladder.tiers import Ladder
-from warehouse.asks import AfterYes, Hesitation, Leap, Leaps, Momentum
+from warehouse.asks import AfterYes, GradientScore, Hesitation, Leap, Leaps, Momentum
 from warehouse.too_soon import Asked, AskedStep, FirstAsk, TooSoon
 
 LADDER = Ladder("trial", ("spark", "micro", "mini"), ())
@@ -26,7 +28,7 @@ def leap(held: int, tier: int, asks: int, yes: int, lost: int) -> Leap:
 def all_leaps(*found: Leap) -> Leaps:
     lost = sum(one.lost for one in found)
     on_long = sum(one.lost for one in found if one.tier - one.held_tier > 1)
-    return Leaps(found, lost, on_long, *wilson(on_long, lost))
+    return Leaps(found, lost, on_long, *wilson(on_long, lost), ())
 
 
 @pytest.mark.parametrize(
@@ -192,3 +194,10 @@ def test_few_answers_say_nothing() -> None:
     section = hesitation_section([hesitating(1, "read", 29, 4, 2)], LADDER)
     assert section is not None
     assert section.said == ("No step has 30 answers yet.",)
+
+
+def test_the_gradient_score_is_told_with_its_interval_and_what_it_means() -> None:
+    found = replace(all_leaps(leap(0, 1, 900, 600, 30)), gradients=(GradientScore("", 0.4, 0.305, 0.6),))
+    section = leaps_section(found, LADDER)
+    assert section is not None
+    assert section.said[0] == "The gradient score is 0.40 (0.30 to 0.60): 1 is an even climb, 0 one cliff."
