@@ -239,10 +239,17 @@ def test_the_tiers_command_says_the_same_of_both_roads(moodle: Demo, backfilled:
 
 
 @pytest.mark.parametrize(
-    ("command", "rows"), [("leaps", "leaps"), ("momentum",) * 2, ("hesitation",) * 2, ("after-yes", "after_yes")]
+    ("command", "rows", "least"),
+    [
+        ("leaps", "leaps", 4),
+        ("momentum", "momentum", 4),
+        ("hesitation", "hesitation", 4),
+        ("after-yes", "after_yes", 4),
+        ("too-soon", "too_soon", 1),
+    ],
 )
 def test_what_is_counted_of_asks_is_the_same_on_both_roads_and_can_be_read(
-    command: str, rows: str, moodle: Demo, backfilled: Mapping[str, Path]
+    command: str, rows: str, least: int, moodle: Demo, backfilled: Mapping[str, Path]
 ) -> None:
     ladder = ("--ladder", ladder_file("moodle_edify"))
     by_stream, by_file = (
@@ -250,7 +257,11 @@ def test_what_is_counted_of_asks_is_the_same_on_both_roads_and_can_be_read(
         for folder in (moodle.folder, backfilled["moodle_edify"])
     )
     assert by_stream == by_file
-    assert len(by_stream[rows]) > 3
+    assert len(by_stream[rows]) >= least
+    days = ("--unit", "session", "--since", "2000-01-01")
+    of_sessions = run_json(command, *days, "--warehouse", moodle.folder, *ladder, cwd=moodle.folder)
+    assert (of_sessions["unit"], of_sessions["since"], of_sessions["until"]) == ("session", "2000-01-01", None)
+    assert of_sessions[rows] != by_stream[rows]
     printed = run(command, "--segment", "device_class", "--warehouse", moodle.folder, *ladder, cwd=moodle.folder)
     assert (printed.returncode, printed.stderr) == (0, "")
     assert "spark" in printed.stdout
