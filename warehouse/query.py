@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -19,7 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from ladder.errors import UsageError
-from ladder.rates import drop_off
+from ladder.rates import Rate, drop_off, wilson
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
 from warehouse.built import MARTS, ladder_hash, read_built
@@ -32,7 +32,12 @@ Unit = Literal["session", "visitor"]
 
 @dataclass(frozen=True)
 class TierRow:
-    """One tier: counts of units, and ``1 - yes/asked`` with the ends of its 95 % interval (0, 0 to 1 for asked = 0)."""
+    """One tier: counts of units, and shares of them with the ends of their 95 % intervals (0, 0 to 1 for none of none).
+
+    ``drop_off``: ``1 - yes/asked``.  ``in_flight``: of the asked without a yes, visitors whose first ask's conversion
+    window has not passed.  ``matured``: of the asked, those whose window has; ``matured_yes`` of them said yes in it.
+    ``reached_next_share``: of the reached; None where the ladder has no next tier.
+    """
 
     tier: int
     name: str
@@ -46,6 +51,15 @@ class TierRow:
     drop_off_high: float
     reached: int
     reached_next: int
+    reached_next_share: float | None
+    reached_next_share_low: float | None
+    reached_next_share_high: float | None
+    in_flight: int
+    matured: int
+    matured_yes: int
+    matured_drop_off: float
+    matured_drop_off_low: float
+    matured_drop_off_high: float
 
 
 @dataclass(frozen=True)
@@ -62,7 +76,7 @@ class TierTable:
 
 @dataclass(frozen=True)
 class StepRow:
-    """One step of a tier over all dates; counts and rate as in ``TierRow``."""
+    """One step of a tier over all dates; counts and shares as in ``TierRow``."""
 
     tier: int
     step: str
@@ -71,9 +85,29 @@ class StepRow:
     yes: int
     no: int
     silent: int
+    implicit: int
     drop_off: float
     drop_off_low: float
     drop_off_high: float
+    reached: int
+    reached_next: int
+    reached_next_share: float | None
+    reached_next_share_low: float | None
+    reached_next_share_high: float | None
+    in_flight: int
+    matured: int
+    matured_yes: int
+    matured_drop_off: float
+    matured_drop_off_low: float
+    matured_drop_off_high: float
+
+
+COUNTS = (
+    "asked", "yes", "no", "silent", "implicit", "reached", "reached_next", "in_flight", "matured", "matured_yes",
+)  # fmt: skip
+"""What the drop-off marts count; sums over dates, or over the values of a segment, are counts again."""
+
+SUMS = ", ".join(f'coalesce(sum("{name}"), 0)::bigint' for name in COUNTS)
 
 
 @dataclass(frozen=True)
@@ -102,11 +136,9 @@ def tiers(warehouse: Path, ladder: Ladder, unit: str) -> TierTable:
     checked = checked_unit(unit)
     with open_marts(warehouse, ladder) as marts:
         rows = marts.execute(
-            "select tier, tier_name, asked, yes, no, silent, implicit, drop_off, drop_off_low, drop_off_high,"
-            " reached, reached_next from main.fct_tier_totals where unit = ? order by tier",
-            [checked],
+            f"select tier, {SUMS} from main.fct_tier_totals where unit = ? group by tier order by tier", [checked]
         ).fetchall()
-    return TierTable(checked, tuple(TierRow(*row) for row in rows))
+    return TierTable(checked, tuple(tier_row(ladder, tier, counts) for tier, *counts in rows))
 
 
 def steps(warehouse: Path, ladder: Ladder, unit: str) -> tuple[StepRow, ...]:
@@ -114,14 +146,21 @@ def steps(warehouse: Path, ladder: Ladder, unit: str) -> tuple[StepRow, ...]:
     checked = checked_unit(unit)
     with open_marts(warehouse, ladder) as marts:
         rows = marts.execute(
-            "select tier, step, sum(asked)::bigint, sum(yes)::bigint, sum(no)::bigint, sum(silent)::bigint"
-            " from main.fct_step_dropoff where unit = ? group by tier, step order by tier, step",
+            f"select tier, step, {SUMS} from main.fct_step_dropoff where unit = ? and segment = 'all'"
+            " group by tier, step order by tier, step",
             [checked],
         ).fetchall()
-    return tuple(
-        StepRow(tier, step, checked, asked, yes, no, silent, *drop_off(yes, asked))
-        for tier, step, asked, yes, no, silent in rows
-    )
+    return tuple(step_row(ladder, tier, step, checked, counts) for tier, step, *counts in rows)
+
+
+def tier_row(ladder: Ladder, tier: int, counts: Sequence[int]) -> TierRow:
+    """A tier with the counts named in ``COUNTS``, and the shares that follow from them."""
+    return TierRow(tier=tier, name=ladder.tiers[tier - 1], **_counted(ladder, tier, counts))
+
+
+def step_row(ladder: Ladder, tier: int, step: str, unit: Unit, counts: Sequence[int]) -> StepRow:
+    """As ``tier_row``, of one step."""
+    return StepRow(tier=tier, step=step, unit=unit, **_counted(ladder, tier, counts))
 
 
 def run_sql(warehouse: Path, sql: str) -> pa.Table:
@@ -223,6 +262,22 @@ def checked_unit(unit: str) -> Unit:
     if unit == "visitor":
         return "visitor"
     raise UsageError(f"--unit {unit}: there are session and visitor")
+
+
+def _counted(ladder: Ladder, tier: int, counts: Sequence[int]) -> dict[str, Any]:
+    """All fields of a row but those that say which it is."""
+    found = dict(zip(COUNTS, counts, strict=True))
+    onwards = wilson(found["reached_next"], found["reached"]) if ladder.next_tier(tier) is not None else None
+    return {
+        **found,
+        **_shares("drop_off", drop_off(found["yes"], found["asked"])),
+        **_shares("matured_drop_off", drop_off(found["matured_yes"], found["matured"])),
+        **_shares("reached_next_share", onwards),
+    }
+
+
+def _shares(name: str, share: Rate | None) -> dict[str, float | None]:
+    return dict(zip((name, f"{name}_low", f"{name}_high"), share or (None, None, None), strict=True))
 
 
 _EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)

@@ -4,6 +4,7 @@ with
 summed as (
     select unit, tier, sum(asked) as asked, sum(reached) as reached
     from {{ ref('fct_tier_dropoff') }}
+    where segment = 'all'
     group by unit, tier
 ),
 

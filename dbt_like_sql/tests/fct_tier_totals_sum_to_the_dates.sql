@@ -2,7 +2,9 @@
 with
 
 by_date as (
-    select sum(asked) as asked, sum(yes) as yes, sum(reached) as reached from {{ ref('fct_tier_dropoff') }}
+    select sum(asked) as asked, sum(yes) as yes, sum(reached) as reached
+    from {{ ref('fct_tier_dropoff') }}
+    where segment = 'all'
 ),
 
 totals as (

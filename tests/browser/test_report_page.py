@@ -11,8 +11,8 @@ import pytest
 
 from answers.facts import Health, ReportFacts
 from answers.report import render_report
-from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.counted_rows import counted_tier
 from tests.suites.report_facts import ask_facts
 from warehouse.query import TierRow
 
@@ -26,21 +26,7 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def tier(number: int, name: str, asked: int, yes: int, no: int = 0, implicit: int = 0) -> TierRow:
-    value, low, high = drop_off(yes, asked)
-    return TierRow(
-        tier=number,
-        name=name,
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=asked - yes - no,
-        implicit=implicit,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-        reached=yes + implicit,
-        reached_next=0,
-    )
+    return counted_tier(number, name, asked, yes, no=no, implicit=implicit)
 
 
 TIERS = ("spark", HOSTILE, "mini", "midi")

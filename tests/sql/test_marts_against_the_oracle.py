@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from ladder.events import Event
-from ladder.rates import drop_off
+from ladder.rates import drop_off, wilson
 from tests.suites.drop_off_found import drop_off_found
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
-from tests.suites.tier_oracle import drop_off_rows, sessions_of, visitors_of
+from tests.suites.tier_oracle import COUNTED, drop_off_rows, first_touch, sessions_of, visitors_of
 from warehouse.build import build
+from warehouse.drop_off import Cut, step_drop_off, tier_drop_off
 from warehouse.lake import Lake
+from warehouse.periods import EVERY, Every
 from warehouse.quality import Gate
-from warehouse.query import run_sql, steps, tiers
+from warehouse.query import TierRow, run_sql, steps, tiers
 
 SEEDS = (1, 2, 3)
 
@@ -25,7 +30,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="module")
 def built(seed: int, gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lake = Lake(tmp_path_factory.mktemp("built") / "lake")
-    land(lake, seeded_events(seed, visitors=150))
+    land(lake, events(seed))
     late = seeded_events(seed + 1000, visitors=5, prefix="late-")
     lake.append("events", event_rows(late, late=True, first=100_000), now=NOW)
     assert build(lake, LADDER, gate=gate, now=NOW).built
@@ -50,9 +55,13 @@ def test_the_tier_table_sums_the_dates_and_keeps_the_tier_that_nobody_met(seed: 
     by_date = drop_off_rows(events(seed), LADDER, unit)
     for row in table.tiers:
         expected = [counts for (_, tier, _), counts in by_date.items() if tier == row.tier]
-        for name in ("asked", "yes", "no", "silent", "implicit", "reached", "reached_next"):
+        for name in COUNTED:
             assert getattr(row, name) == sum(counts[name] for counts in expected), (row.tier, name)
         assert (row.drop_off, row.drop_off_low, row.drop_off_high) == pytest.approx(drop_off(row.yes, row.asked))
+        matured = (row.matured_drop_off, row.matured_drop_off_low, row.matured_drop_off_high)
+        assert matured == pytest.approx(drop_off(row.matured_yes, row.matured))
+        onwards = (row.reached_next_share, row.reached_next_share_low, row.reached_next_share_high)
+        assert onwards == ((None,) * 3 if row.tier == 5 else pytest.approx(wilson(row.reached_next, row.reached)))
     assert [(row.tier, row.name) for row in table.tiers] == list(enumerate(LADDER.tiers, start=1))
     empty = table.tiers[2]
     assert (empty.asked, empty.reached, empty.drop_off, empty.drop_off_high) == (0, 0, 0.0, 1.0)
@@ -68,12 +77,86 @@ def test_steps_sum_the_dates(seed: int, built: Path) -> None:
     assert found == wanted
 
 
+@pytest.mark.parametrize("unit", ["session", "visitor"])
+@pytest.mark.parametrize("column", ["page_url", "utm_source"])
+def test_every_first_touch_has_the_drop_off_of_its_visitors(seed: int, built: Path, column: str, unit: str) -> None:
+    touched = first_touch(events(seed), LADDER, column)
+    assert len(set(touched.values())) == 2
+    for value in set(touched.values()):
+        mine = {visitor for visitor, touch in touched.items() if touch == value}
+        for mart, step, by_step in (("fct_tier_dropoff", "''", False), ("fct_step_dropoff", "step", True)):
+            found = drop_off_found(built, mart, step, unit, (f"first_{column}", value))
+            assert found == drop_off_rows(events(seed), LADDER, unit, by_step=by_step, only=mine.__contains__)
+
+
+def test_visitors_mature_and_sessions_are_never_in_flight(seed: int, built: Path) -> None:
+    visitors, sessions = tiers(built, LADDER, "visitor").tiers, tiers(built, LADDER, "session").tiers
+    assert sum(row.in_flight for row in visitors) > 0
+    assert sum(row.matured_yes for row in visitors) < sum(row.yes for row in visitors if row.matured)
+    assert [(row.in_flight, row.matured, row.matured_yes) for row in sessions] == [
+        (0, row.asked, row.yes) for row in sessions
+    ]
+
+
+@pytest.mark.parametrize("every", EVERY)
+def test_a_cut_is_told_apart_by_period_and_first_touch(seed: int, built: Path, every: Every) -> None:
+    since, until = date(2026, 2, 3), date(2026, 2, 20)
+    found = tier_drop_off(built, LADDER, "visitor", Cut("utm_source", every, since, until))
+    touched = first_touch(events(seed), LADDER, "utm_source")
+    days = {"": Counter[Key](), "mail": Counter[Key]()}
+    for value, counted in days.items():
+        rows = drop_off_rows(
+            events(seed), LADDER, "visitor", only=lambda visitor, value=value: touched[visitor] == value
+        )
+        for (day, tier, _), counts in rows.items():
+            if since <= day < until:
+                begins = {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[every]
+                counted.update({(begins, tier, name): n for name, n in counts.items()})
+    both = days[""] + days["mail"]
+    assert [period.begins for period in found.trend] == sorted({period.begins for period in found.trend})
+    assert {begins for begins, _, _ in both} <= {period.begins for period in found.trend}
+    for period in found.trend:
+        assert counts_of(period.rows) == {key[1:]: n for key, n in both.items() if key[0] == period.begins and n}
+        for value, rows_of_value in period.by.items():
+            wanted = {key[1:]: n for key, n in days[value].items() if key[0] == period.begins and n}
+            assert counts_of(rows_of_value) == wanted
+    assert counts_of(found.rows) == summed(both)
+    assert {value: counts_of(rows_of_value) for value, rows_of_value in found.by.items()} == {
+        value: summed(counted) for value, counted in days.items()
+    }
+    asked = [sum(row.asked for row in rows_of_value) for rows_of_value in found.by.values()]
+    assert asked == sorted(asked, reverse=True)
+
+
+def test_steps_are_cut_as_tiers_are(seed: int, built: Path) -> None:
+    found = step_drop_off(built, LADDER, "session", Cut(every="month", since=date(2026, 2, 1), until=date(2026, 2, 2)))
+    counts = drop_off_rows(events(seed), LADDER, "session", by_step=True)
+    wanted = {(tier, step): row["asked"] for (day, tier, step), row in counts.items() if day == date(2026, 2, 1)}
+    assert {(row.tier, row.step): row.asked for row in found.rows} == wanted
+    assert [(period.begins, period.rows) for period in found.trend] == [(date(2026, 2, 1), found.rows)]
+
+
 def test_the_interval_of_every_row_is_the_one_of_ladder_rates(built: Path) -> None:
     rows = run_sql(built, "select yes, asked, drop_off, drop_off_low, drop_off_high from fct_tier_dropoff").to_pylist()
     assert len(rows) > 100
     for row in rows:
         found = (row["drop_off"], row["drop_off_low"], row["drop_off_high"])
         assert found == pytest.approx(drop_off(row["yes"], row["asked"]), abs=1e-12), row
+
+
+Key = tuple[date, int, str]
+
+
+def summed(counted: Counter[Key]) -> dict[tuple[int, str], int]:
+    sums: Counter[tuple[int, str]] = Counter()
+    for (_, tier, name), n in counted.items():
+        sums[tier, name] += n
+    return dict(+sums)
+
+
+def counts_of(rows: Sequence[TierRow]) -> dict[tuple[int, str], int]:
+    """Without the zeros."""
+    return {(row.tier, name): n for row in rows for name in COUNTED if (n := getattr(row, name))}
 
 
 def test_sessions_and_visitors_are_those_of_the_events(seed: int, built: Path) -> None:
@@ -99,4 +182,20 @@ def test_sessions_and_visitors_are_those_of_the_events(seed: int, built: Path) -
 
 
 def events(seed: int) -> list[Event]:
-    return seeded_events(seed, visitors=150)
+    """With some who came on the last two days: asked at once, and every third of them answering."""
+    found = seeded_events(seed, visitors=150)
+    last = max(event.occurred_at for event in found)
+    for n in range(12):
+        at = last - n * timedelta(hours=4)
+        found += [
+            Event(
+                event_id=f"fresh-{n}-{name}",
+                visitor_id=f"fresh-{n}",
+                occurred_at=at,
+                received_at=at,
+                name=name,
+                utm_source="mail" if n % 2 else None,
+            )
+            for name in (("Page Shown", "Voted") if n % 3 == 0 else ("Page Shown",))
+        ]
+    return found

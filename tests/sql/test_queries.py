@@ -132,6 +132,15 @@ def test_the_tier_table_has_the_shape_that_scripts_rely_on(warehouse: Path) -> N
             "drop_off_high",
             "reached",
             "reached_next",
+            "reached_next_share",
+            "reached_next_share_low",
+            "reached_next_share_high",
+            "in_flight",
+            "matured",
+            "matured_yes",
+            "matured_drop_off",
+            "matured_drop_off_low",
+            "matured_drop_off_high",
         ]
     ] * len(LADDER.tiers)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -16,6 +15,7 @@ from answers.report import render_report
 from ladder.events import Event
 from ladder.tables import CHECKPOINTS, REJECTS, Position
 from stream.checkpoint import without_landed
+from tests.suites.drop_off_found import drop_off_found
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, seeded_events, session_rows
 from tests.suites.tier_oracle import drop_off_rows, sessions_of
 from warehouse.build import build
@@ -49,7 +49,7 @@ def test_marts_after_a_repair_are_those_of_all_events_and_every_event_is_account
     result = build(lake, LADDER, gate=gate, now=NOW + 3 * MINUTE)
     assert (result.why, result.held_back) == ("rows that were built are gone from the lake", ())
     for unit in ("session", "visitor"):
-        assert dropoff(lake, unit) == drop_off_rows(events, LADDER, unit)
+        assert drop_off_found(lake.root.parent, "fct_tier_dropoff", "''", unit) == drop_off_rows(events, LADDER, unit)
     counts = run_sql(lake.root.parent, "select count(*) n, sum(events) e, sum(repeated_events) r from fct_sessions")
     assert counts.to_pylist() == [{"n": len(sessions_of(events, LADDER)), "e": len(events), "r": 0}]
     assert run_sql(lake.root.parent, "select count(*) n from staging.stg_event_copies").to_pylist() == [{"n": 0}]
@@ -79,7 +79,9 @@ def test_a_repair_between_two_looks_of_a_build_is_seen_by_the_next_build(lake: L
 
     assert not build(RepairedMeanwhile(lake.root), LADDER, gate=gate, now=NOW + 2 * MINUTE).built
     build(lake, LADDER, gate=gate, now=NOW + 3 * MINUTE)
-    assert dropoff(lake, "session") == drop_off_rows(events, LADDER, "session")
+    assert drop_off_found(lake.root.parent, "fct_tier_dropoff", "''", "session") == drop_off_rows(
+        events, LADDER, "session"
+    )
 
 
 def land(lake: Lake, events: Sequence[Event], *, first: int, late: bool = False) -> None:
@@ -113,12 +115,3 @@ def health(lake: Lake, sent: int) -> Health:
 
 def facts(lake: Lake, sent: int) -> ReportFacts:
     return gather(lake.root.parent, LADDER, now=NOW, sent=sent)
-
-
-def dropoff(lake: Lake, unit: str) -> dict[tuple[Any, int, str], dict[str, int]]:
-    rows = run_sql(
-        lake.root.parent,
-        "select date, tier, asked, yes, no, silent, implicit, reached, reached_next from fct_tier_dropoff"
-        f" where unit = '{unit}'",
-    ).to_pylist()
-    return {(row.pop("date"), row.pop("tier"), ""): row for row in rows}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import groupby
@@ -13,7 +13,11 @@ from ladder.events import Event
 from ladder.tiers import Ladder
 
 Counts = dict[str, int]
-"""asked, yes, no, silent, implicit, reached, reached_next."""
+"""By the names in ``COUNTED``."""
+
+COUNTED = (
+    "asked", "yes", "no", "silent", "implicit", "reached", "reached_next", "in_flight", "matured", "matured_yes",
+)  # fmt: skip
 
 
 @dataclass
@@ -47,13 +51,33 @@ def visitors_of(events: Iterable[Event]) -> list[list[Event]]:
     return [list(group) for _, group in groupby(ordered, key=lambda event: event.visitor_id)]
 
 
+def first_touch(events: Iterable[Event], ladder: Ladder, column: str) -> dict[str, str]:
+    """Of each visitor, the first value of the column in their first session; empty without one."""
+    found: dict[str, str] = {}
+    for session in sessions_of(events, ladder):
+        values = [value for event in session if (value := getattr(event, column)) is not None]
+        found.setdefault(session[0].visitor_id, values[0] if values else "")
+    return found
+
+
 def drop_off_rows(
-    events: Sequence[Event], ladder: Ladder, unit: str, *, by_step: bool = False
+    events: Sequence[Event],
+    ladder: Ladder,
+    unit: str,
+    *,
+    by_step: bool = False,
+    only: Callable[[str], bool] = lambda visitor: True,
 ) -> dict[tuple[date, int, str], Counts]:
-    """The counts of ``fct_tier_dropoff`` (or, ``by_step``, of ``fct_step_dropoff``) by date, tier and step."""
+    """The counts of ``fct_tier_dropoff`` (or, ``by_step``, of ``fct_step_dropoff``) by date, tier and step.
+
+    ``only``: the visitors who are counted; the others still tell how far events are known.
+    """
+    known_until = max((event.occurred_at for event in events), default=None)
     units = sessions_of(events, ladder) if unit == "session" else visitors_of(events)
     rows: dict[tuple[date, int, str], Counter[str]] = {}
     for mine in units:
+        if not only(mine[0].visitor_id):
+            continue
         answers = _answers(mine, ladder, by_step)
         reached = {tier for (tier, _), found in answers.items() if found.yeses}
         for (tier, step), found in answers.items():
@@ -62,8 +86,17 @@ def drop_off_rows(
             first = mine[0].occurred_at if unit == "session" else min(found.asks + found.yeses)
             counts = rows.setdefault((first.date(), tier, step), Counter())
             _count(counts, found, ladder.next_tier(tier) in reached)
-    names = ("asked", "yes", "no", "silent", "implicit", "reached", "reached_next")
-    return {key: {name: counts[name] for name in names} for key, counts in rows.items()}
+            if unit == "session" and found.asks:
+                counts["matured"] += 1
+                counts["matured_yes"] += any(at >= min(found.asks) for at in found.yeses)
+            elif found.asks:
+                window_ends = min(found.asks) + ladder.conversion_window
+                if known_until is not None and window_ends <= known_until:
+                    counts["matured"] += 1
+                    counts["matured_yes"] += any(min(found.asks) <= at <= window_ends for at in found.yeses)
+                elif not any(at >= min(found.asks) for at in found.yeses):
+                    counts["in_flight"] += 1
+    return {key: {name: counts[name] for name in COUNTED} for key, counts in rows.items()}
 
 
 def _answers(mine: Iterable[Event], ladder: Ladder, by_step: bool) -> dict[tuple[int, str], Answers]:

@@ -3,26 +3,12 @@ from __future__ import annotations
 import pytest
 
 from answers.leaks import Leak, find_leak, headline
-from ladder.rates import drop_off
+from tests.suites.counted_rows import counted_tier
 from warehouse.query import TierRow
 
 
 def tier(number: int, name: str, asked: int, yes: int, *, implicit: int = 0) -> TierRow:
-    value, low, high = drop_off(yes, asked)
-    return TierRow(
-        tier=number,
-        name=name,
-        asked=asked,
-        yes=yes,
-        no=0,
-        silent=asked - yes,
-        implicit=implicit,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-        reached=yes + implicit,
-        reached_next=0,
-    )
+    return counted_tier(number, name, asked, yes, implicit=implicit)
 
 
 SPARK = tier(1, "spark", 1000, 900)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from answers.next_steps import next_steps, worst_steps
-from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.counted_rows import counted_step, counted_tier
 from warehouse.query import StepRow, TierRow, Unit
 
 TIERS = ("spark", "micro", "mini")
@@ -18,37 +18,11 @@ FULL = ladder(*[mark for n in (1, 2, 3) for mark in (Mark(n, "ask", "only"), Mar
 
 
 def tier(number: int, asked: int, yes: int, *, no: int = 0, implicit: int = 0) -> TierRow:
-    value, low, high = drop_off(yes, asked)
-    return TierRow(
-        tier=number,
-        name=TIERS[number - 1],
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=asked - yes - no,
-        implicit=implicit,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-        reached=yes + implicit,
-        reached_next=0,
-    )
+    return counted_tier(number, TIERS[number - 1], asked, yes, no=no, implicit=implicit)
 
 
 def step(number: int, name: str, asked: int, yes: int, unit: Unit = "session") -> StepRow:
-    value, low, high = drop_off(yes, asked)
-    return StepRow(
-        tier=number,
-        step=name,
-        unit=unit,
-        asked=asked,
-        yes=yes,
-        no=0,
-        silent=asked - yes,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-    )
+    return counted_step(number, name, asked, yes, unit=unit)
 
 
 def test_where_nobody_is_lost_nothing_stands_out() -> None:

@@ -15,8 +15,8 @@ import pytest
 from answers.facts import Health, Quality, ReportFacts
 from answers.report import render_report, write_report
 from ladder.errors import UsageError
-from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.counted_rows import counted_step, counted_tier
 from tests.suites.report_facts import ask_facts
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -25,37 +25,11 @@ HOSTILE = '</script><script>alert("1")</script><img src=https://evil.example/x o
 
 
 def tier(number: int, name: str, asked: int, yes: int, no: int, implicit: int, reached_next: int) -> TierRow:
-    value, low, high = drop_off(yes, asked)
-    return TierRow(
-        tier=number,
-        name=name,
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=asked - yes - no,
-        implicit=implicit,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-        reached=yes + implicit,
-        reached_next=reached_next,
-    )
+    return counted_tier(number, name, asked, yes, no=no, implicit=implicit, reached_next=reached_next)
 
 
 def step(number: int, name: str, unit: Unit, asked: int, yes: int, no: int) -> StepRow:
-    value, low, high = drop_off(yes, asked)
-    return StepRow(
-        tier=number,
-        step=name,
-        unit=unit,
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=asked - yes - no,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-    )
+    return counted_step(number, name, asked, yes, no=no, unit=unit)
 
 
 def ladder(tiers: tuple[str, ...], *steps: str) -> Ladder:

@@ -6,27 +6,13 @@ import pytest
 from rich.console import Console
 
 from answers.tiers_table import TiersTable
-from ladder.rates import drop_off
 from ladder.tiers import Ladder, Mark, Rule
+from tests.suites.counted_rows import counted_tier
 from warehouse.query import TierRow
 
 
 def tier(number: int, name: str, asked: int, yes: int, *, no: int = 0, implicit: int = 0) -> TierRow:
-    value, low, high = drop_off(yes, asked)
-    return TierRow(
-        tier=number,
-        name=name,
-        asked=asked,
-        yes=yes,
-        no=no,
-        silent=asked - yes - no,
-        implicit=implicit,
-        drop_off=value,
-        drop_off_low=low,
-        drop_off_high=high,
-        reached=yes + implicit,
-        reached_next=0,
-    )
+    return counted_tier(number, name, asked, yes, no=no, implicit=implicit)
 
 
 def printed(tiers: list[TierRow], *, width: int = 80, encoding: str = "utf-8") -> list[str]:

@@ -39,16 +39,36 @@ tiers_reached as (
     where yeses > 0
 ),
 
+-- Of who said yes before they were asked, and again afterwards, the marks tell when that was.
+yeses_again as (
+    select steps.visitor_id, steps.tier, steps.step, min(marks.occurred_at) as yes_after_ask_at
+    from steps
+    inner join {{ ref('int_marks') }} as marks
+        on
+            marks.visitor_id = steps.visitor_id and marks.tier = steps.tier and marks.step = steps.step
+            and marks.role = 'yes' and marks.occurred_at >= steps.first_ask_at
+    where steps.first_yes_at < steps.first_ask_at and steps.last_yes_at >= steps.first_ask_at
+    group by steps.visitor_id, steps.tier, steps.step
+),
+
 final as (
     select
         steps.*,
-        {{ utc_date('least(first_ask_at, first_yes_at)') }} as counted_date,
+        case
+            when steps.first_yes_at >= steps.first_ask_at then steps.first_yes_at
+            else yeses_again.yes_after_ask_at
+        end as yes_after_ask_at,
+        {{ utc_date('least(steps.first_ask_at, steps.first_yes_at)') }} as counted_date,
         next_reached.tier is not null as holds_next_tier
     from steps
     left join {{ source('lake', 'ladder_tiers') }} as ladder_tiers
         on ladder_tiers.ladder = steps.ladder and ladder_tiers.tier = steps.tier
     left join tiers_reached as next_reached
         on next_reached.visitor_id = steps.visitor_id and next_reached.tier = ladder_tiers.next_tier
+    left join yeses_again
+        on
+            yeses_again.visitor_id = steps.visitor_id and yeses_again.tier = steps.tier
+            and yeses_again.step = steps.step
 )
 
 select
@@ -63,6 +83,7 @@ select
     first_ask_at,
     first_yes_at,
     last_yes_at,
+    yes_after_ask_at,
     last_no_at,
     counted_date,
     holds_next_tier

@@ -15,7 +15,7 @@ steps as (
     {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
-final as (
+tiers as (
     select
         ladder,
         visitor_id,
@@ -31,6 +31,29 @@ final as (
         bool_or(holds_next_tier) as holds_next_tier
     from steps
     group by ladder, visitor_id, tier
+),
+
+-- As in int_visitor_steps; a yes of any step answers the tier's first ask.
+yeses_again as (
+    select tiers.visitor_id, tiers.tier, min(marks.occurred_at) as yes_after_ask_at
+    from tiers
+    inner join {{ ref('int_marks') }} as marks
+        on
+            marks.visitor_id = tiers.visitor_id and marks.tier = tiers.tier
+            and marks.role = 'yes' and marks.occurred_at >= tiers.first_ask_at
+    where tiers.first_yes_at < tiers.first_ask_at and tiers.last_yes_at >= tiers.first_ask_at
+    group by tiers.visitor_id, tiers.tier
+),
+
+final as (
+    select
+        tiers.*,
+        case
+            when tiers.first_yes_at >= tiers.first_ask_at then tiers.first_yes_at
+            else yeses_again.yes_after_ask_at
+        end as yes_after_ask_at
+    from tiers
+    left join yeses_again on yeses_again.visitor_id = tiers.visitor_id and yeses_again.tier = tiers.tier
 )
 
 select
@@ -44,6 +67,7 @@ select
     first_ask_at,
     first_yes_at,
     last_yes_at,
+    yes_after_ask_at,
     last_no_at,
     counted_date,
     holds_next_tier

@@ -4,9 +4,15 @@ outcomes as (
     select * from {{ ref('int_outcomes') }} where step is not null
 ),
 
+segments as (
+    {{ in_every_segment('outcomes') }}
+),
+
 counted as (
     select
         ladder,
+        segment,
+        segment_value,
         unit,
         date,
         tier,
@@ -17,18 +23,19 @@ counted as (
         count(*) filter (where is_silent) as silent,
         count(*) filter (where is_implicit) as implicit,
         count(*) filter (where is_reached) as reached,
-        count(*) filter (where is_next_reached) as reached_next
-    from outcomes
-    group by ladder, unit, date, tier, step
+        count(*) filter (where is_next_reached) as reached_next,
+        count(*) filter (where is_in_flight) as in_flight,
+        count(*) filter (where is_matured) as matured,
+        count(*) filter (where is_matured_yes) as matured_yes
+    from segments
+    group by ladder, segment, segment_value, unit, date, tier, step
 ),
 
 final as (
     select
         counted.*,
         ladder_tiers.name as tier_name,
-        coalesce((counted.asked - counted.yes) / cast(nullif(counted.asked, 0) as double), 0.0) as drop_off,
-        {{ wilson('(counted.asked - counted.yes)', 'counted.asked', 'low') }} as drop_off_low,
-        {{ wilson('(counted.asked - counted.yes)', 'counted.asked', 'high') }} as drop_off_high
+        {{ drop_off_rates('ladder_tiers.next_tier is not null') }}
     from counted
     inner join {{ source('lake', 'ladder_tiers') }} as ladder_tiers
         on ladder_tiers.ladder = counted.ladder and ladder_tiers.tier = counted.tier
@@ -36,6 +43,8 @@ final as (
 
 select
     ladder,
+    segment,
+    segment_value,
     unit,
     date,
     tier,
@@ -48,7 +57,16 @@ select
     implicit,
     reached,
     reached_next,
+    in_flight,
+    matured,
+    matured_yes,
     drop_off,
     drop_off_low,
-    drop_off_high
+    drop_off_high,
+    matured_drop_off,
+    matured_drop_off_low,
+    matured_drop_off_high,
+    reached_next_share,
+    reached_next_share_low,
+    reached_next_share_high
 from final
