@@ -11,7 +11,7 @@ from rich.text import Text
 
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps
-from answers.numbers import count, interval, percent
+from answers.numbers import count, interval, listing, percent
 from answers.plain_text import plain
 from ladder.tiers import Ladder
 from warehouse.query import StepRow, TierRow, Unit
@@ -38,12 +38,61 @@ class TiersTable:
         yield Text(f"bar: {yes} yes  {no} no  {silent} silent, of those asked", style="dim")
         if any(row.implicit > 0 for row in self._tiers):
             yield Text("unasked: a yes with no ask of that tier on record; in no drop-off", style="dim")
+        yield from _in_flight(self._unit, self._tiers)
+        yield from _climbing(self._unit, self._tiers)
         yield ""
         yield Text("What to look at next", style="bold")
         for sentence in next_steps(self._unit, self._tiers, self._steps, self._ladder):
             grid = Table.grid(padding=(0, 1))
             grid.add_row("-", plain(sentence))
             yield grid
+
+
+def _in_flight(unit: Unit, tiers: Sequence[TierRow]) -> RenderResult:
+    """Who may still say yes, and what is known without them; nothing where nobody is left."""
+    waiting = [row for row in tiers if row.in_flight > 0]
+    if not waiting:
+        return
+    yield ""
+    yield plain(
+        f"In flight, not dropped off: {unit}s whose conversion window is still open, "
+        f"{listing([f'{count(row.in_flight)} at {row.name}' for row in waiting])}. Of those whose window has passed:"
+    )
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("tier", overflow="fold")
+    for name in ("window passed", "yes in it", "drop-off"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("95% interval", no_wrap=True)
+    for row in waiting:
+        ends = interval(row.matured_drop_off_low, row.matured_drop_off_high)
+        table.add_row(
+            plain(row.name),
+            count(row.matured),
+            count(row.matured_yes),
+            percent(row.matured_drop_off) if row.matured else "-",
+            ends if row.matured else "nobody yet",
+        )
+    yield table
+
+
+def _climbing(unit: Unit, tiers: Sequence[TierRow]) -> RenderResult:
+    """From reached to reached next."""
+    climbing = [row for row in tiers if row.reached > 0 and row.reached_next_share is not None]
+    if not climbing:
+        return
+    yield ""
+    yield Text(f"Of the {unit}s that reached a tier, asked or not, how many reached the next one too", style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("tier", overflow="fold")
+    for name in ("reached", "next too", "share"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("95% interval", no_wrap=True)
+    for row in climbing:
+        share, low, high = row.reached_next_share, row.reached_next_share_low, row.reached_next_share_high
+        if share is not None and low is not None and high is not None:
+            ends = interval(low, high)
+            table.add_row(plain(row.name), count(row.reached), count(row.reached_next), percent(share), ends)
+    yield table
 
 
 def _table(tiers: Sequence[TierRow], letters: tuple[str, str, str]) -> Table:

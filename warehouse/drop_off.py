@@ -1,4 +1,4 @@
-"""The drop-off of some of the units: between two days, told apart by a first-touch column or by when they were counted.
+"""The drop-off of a slice of the units, told apart by a first-touch column, or by when they were counted.
 
 All of it is sums of the integer counts per day, so parts add up to what they are parts of.
 """
@@ -6,39 +6,17 @@ All of it is sums of the integer counts per day, so parts add up to what they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import duckdb
-
-from ladder.errors import UsageError
 from ladder.tiers import Ladder
-from warehouse.asks import SEGMENTS
+from warehouse.counted import Slice, sums
 from warehouse.periods import Every, periods
-from warehouse.query import COUNTS, SUMS, StepRow, TierRow, Unit, checked_unit, open_marts, step_row, tier_row
+from warehouse.query import COUNTS, StepRow, TierRow, checked_unit, step_row, tier_row
 
 Row = TypeVar("Row", TierRow, StepRow)
-
-
-@dataclass(frozen=True)
-class Cut:
-    """Which units, and what to tell apart.
-
-    ``segment``: a column of ``SEGMENTS``.  ``every``: the periods of a trend.  ``since`` (inclusive) and ``until``
-    (exclusive): UTC days on which units are counted, a session when it began, a visitor when they were first asked for
-    the tier or step, or first said yes.
-    """
-
-    segment: str | None = None
-    every: Every | None = None
-    since: date | None = None
-    until: date | None = None
-
-    def __post_init__(self) -> None:
-        if self.segment is not None and self.segment not in SEGMENTS:
-            raise UsageError(f"there is no segment {self.segment!r}; take {', '.join(SEGMENTS)}")
 
 
 @dataclass(frozen=True)
@@ -52,50 +30,52 @@ class Period(Generic[Row]):
 
 @dataclass(frozen=True)
 class DropOff(Generic[Row]):
-    """``rows``: of all units of the cut.  ``by``: by the segment's value, the most asked first; empty without segment.
+    """``rows``: of all units of the slice.  ``by``: by its segment's value, the most asked first; empty without one.
 
+    A session is counted when it began, a visitor when they were first asked for the tier or step, or first said yes.
     ``trend``: from the first period in which anybody is counted to the last, the empty ones among them.
     """
 
-    unit: Unit
-    cut: Cut
+    of: Slice
+    every: Every | None
     rows: tuple[Row, ...]
     by: Mapping[str, tuple[Row, ...]]
     trend: tuple[Period[Row], ...]
 
     def to_dict(self, name: str) -> dict[str, Any]:
         """For ``--json``; ``name`` says what the rows are."""
-        found: dict[str, Any] = {"unit": self.unit, name: _dicts(self.rows)}
-        if self.cut.segment is not None:
-            found |= {"segment": self.cut.segment, "by": _by(self.by)}
-        if self.cut.every is not None:
+        found: dict[str, Any] = {"unit": self.of.unit, name: _dicts(self.rows)}
+        if self.of.segment is not None:
+            found |= {"segment": self.of.segment, "by": _by(self.by)}
+        if self.every is not None:
             found["trend"] = [
                 {"period": period.begins.isoformat(), name: _dicts(period.rows)}
-                | ({"by": _by(period.by)} if self.cut.segment is not None else {})
+                | ({"by": _by(period.by)} if self.of.segment is not None else {})
                 for period in self.trend
             ]
         return found
 
 
-def tier_drop_off(warehouse: Path, ladder: Ladder, unit: str, cut: Cut) -> DropOff[TierRow]:
-    """All tiers of the ladder in every part, zeros where nobody met one.  Raises as ``warehouse.query.tiers`` does."""
+def tier_drop_off(warehouse: Path, ladder: Ladder, of: Slice, every: Every | None = None) -> DropOff[TierRow]:
+    """All tiers of the ladder in every part, zeros where nobody met one.
+
+    Raises ``UsageError`` where no marts were built with this ladder.
+    """
 
     def rows(found: _Counts) -> tuple[TierRow, ...]:
         return tuple(tier_row(ladder, tier, found.get((tier,), _NOBODY)) for tier in range(1, len(ladder.tiers) + 1))
 
-    with open_marts(warehouse, ladder) as marts:
-        return _cut(_Mart(marts, "fct_tier_dropoff", ("tier",), checked_unit(unit), cut), rows)
+    return _drop_off(_Mart(warehouse, ladder, "fct_tier_dropoff", ("tier",)), of, every, rows)
 
 
-def step_drop_off(warehouse: Path, ladder: Ladder, unit: str, cut: Cut) -> DropOff[StepRow]:
-    """In every part the steps that anyone met there, by tier and name.  Raises as ``warehouse.query.tiers`` does."""
-    checked = checked_unit(unit)
+def step_drop_off(warehouse: Path, ladder: Ladder, of: Slice, every: Every | None = None) -> DropOff[StepRow]:
+    """In every part the steps that anyone met there, by tier and name.  Raises as ``tier_drop_off`` does."""
+    unit = checked_unit(of.unit)
 
     def rows(found: _Counts) -> tuple[StepRow, ...]:
-        return tuple(step_row(ladder, tier, step, checked, counts) for (tier, step), counts in sorted(found.items()))
+        return tuple(step_row(ladder, tier, step, unit, counts) for (tier, step), counts in sorted(found.items()))
 
-    with open_marts(warehouse, ladder) as marts:
-        return _cut(_Mart(marts, "fct_step_dropoff", ("tier", "step"), checked, cut), rows)
+    return _drop_off(_Mart(warehouse, ladder, "fct_step_dropoff", ("tier", "step")), of, every, rows)
 
 
 _Counts = Mapping[tuple[Any, ...], Sequence[int]]
@@ -107,49 +87,37 @@ _ASKED = COUNTS.index("asked")
 
 @dataclass(frozen=True)
 class _Mart:
-    connection: duckdb.DuckDBPyConnection
+    warehouse: Path
+    ladder: Ladder
     name: str
     keys: tuple[str, ...]
-    unit: Unit
-    cut: Cut
 
-    def parts(self, segment: str | None, *told_apart: str) -> dict[tuple[Any, ...], dict[tuple[Any, ...], list[int]]]:
-        """The counts of each part, which is known by the values of the columns ``told_apart``; the most asked first."""
-        columns = [*told_apart, *self.keys]
-        where = {"unit = ?": self.unit, "segment = ?": "all" if segment is None else f"first_{segment}"}
-        where |= {"date >= ?": self.cut.since} if self.cut.since is not None else {}
-        where |= {"date < ?": self.cut.until} if self.cut.until is not None else {}
-        rows = self.connection.execute(
-            f"select {', '.join(columns)}, {SUMS} from main.{self.name} where {' and '.join(where)}"
-            " group by all order by all",
-            list(where.values()),
-        ).fetchall()
-        found: dict[tuple[Any, ...], dict[tuple[Any, ...], list[int]]] = {}
-        for row in rows:
-            part, key = row[: len(told_apart)], row[len(told_apart) : len(columns)]
-            found.setdefault(part, {})[key] = list(row[len(columns) :])
+    def parts(self, of: Slice, *told_apart: str) -> dict[tuple[Any, ...], dict[tuple[Any, ...], Sequence[int]]]:
+        """The counts by segment value and the columns ``told_apart``; of two parts the more asked first."""
+        columns = (*told_apart, *self.keys)
+        found: dict[tuple[Any, ...], dict[tuple[Any, ...], Sequence[int]]] = {}
+        for row in sums(self.warehouse, self.ladder, self.name, columns, COUNTS, of):
+            part, key = row[: 1 + len(told_apart)], row[1 + len(told_apart) : 1 + len(columns)]
+            found.setdefault(part, {})[key] = row[1 + len(columns) :]
         return dict(sorted(found.items(), key=lambda item: -sum(counts[_ASKED] for counts in item[1].values())))
 
 
-def _cut(mart: _Mart, rows: Callable[[_Counts], tuple[Row, ...]]) -> DropOff[Row]:
-    cut = mart.cut
-    values = {} if cut.segment is None else mart.parts(cut.segment, "segment_value")
+def _drop_off(mart: _Mart, of: Slice, every: Every | None, rows: Callable[[_Counts], tuple[Row, ...]]) -> DropOff[Row]:
+    whole = mart.parts(replace(of, segment=None)).get(("",), {})
+    values = {} if of.segment is None else mart.parts(of)
     by = {value: rows(found) for (value,), found in values.items()}
-    return DropOff(mart.unit, cut, rows(mart.parts(None).get((), {})), by, _trend(mart, rows))
+    return DropOff(of, every, rows(whole), by, () if every is None else _trend(mart, of, every, rows))
 
 
-def _trend(mart: _Mart, rows: Callable[[_Counts], tuple[Row, ...]]) -> tuple[Period[Row], ...]:
-    cut = mart.cut
-    if cut.every is None:
-        return ()
-    period = f"date_trunc('{cut.every}', date)::date"
-    totals = {begins: found for (begins,), found in mart.parts(None, period).items()}
+def _trend(mart: _Mart, of: Slice, every: Every, rows: Callable[[_Counts], tuple[Row, ...]]) -> tuple[Period[Row], ...]:
+    period = f"date_trunc('{every}', date)::date"
+    wholes = {begins: found for (_, begins), found in mart.parts(replace(of, segment=None), period).items()}
     by: dict[date, dict[str, tuple[Row, ...]]] = {}
-    if cut.segment is not None:
-        for (begins, value), found in mart.parts(cut.segment, period, "segment_value").items():
+    if of.segment is not None:
+        for (value, begins), found in mart.parts(of, period).items():
             by.setdefault(begins, {})[value] = rows(found)
-    every = periods(min(totals), max(totals), cut.every) if totals else []
-    return tuple(Period(begins, rows(totals.get(begins, {})), by.get(begins, {})) for begins in every)
+    begun = periods(min(wholes), max(wholes), every) if wholes else []
+    return tuple(Period(begins, rows(wholes.get(begins, {})), by.get(begins, {})) for begins in begun)
 
 
 def _dicts(rows: Sequence[TierRow] | Sequence[StepRow]) -> list[dict[str, Any]]:

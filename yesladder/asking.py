@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +14,15 @@ from rich.console import Console, RenderableType
 from ladder.tiers import Ladder
 from yesladder.options import Command, json_option, print_json, settings_options
 from yesladder.settings import read_settings
+from yesladder.slices import days_options, segment_option, slice_of
 
 if TYPE_CHECKING:
     from warehouse.counted import Slice
 
-_A_DAY = click.DateTime(["%Y-%m-%d"])
-
 
 def _slice_options(command: Command) -> Command:
     options: tuple[Callable[[Command], Command], ...] = (
-        click.option(
-            "--segment",
-            metavar="COLUMN",
-            help="A row for each of its values, as they were at the first touch: page_url, referrer, utm_source,"
-            " utm_medium, utm_campaign or device_class.",
-        ),
+        segment_option,
         click.option(
             "--unit",
             type=click.Choice(["visitor", "session"]),
@@ -36,24 +30,13 @@ def _slice_options(command: Command) -> Command:
             show_default=True,
             help="Of whose life: what came before and after in all of it, or in the session alone.",
         ),
-        click.option("--since", type=_A_DAY, metavar="DATE", help="Of that day (UTC) and later ones only."),
-        click.option("--until", type=_A_DAY, metavar="DATE", help="Of days before that one (UTC) only."),
+        days_options,
         settings_options("warehouse", "ladder"),
         json_option,
     )
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def _slice(segment: str | None, unit: str, since: datetime | None, until: datetime | None) -> Slice:
-    from warehouse.counted import Slice
-
-    return Slice(segment, unit, _day(since), _day(until))
-
-
-def _day(at: datetime | None) -> date | None:
-    return None if at is None else at.date()
 
 
 def _said(of: Slice) -> dict[str, Any]:
@@ -73,7 +56,7 @@ def leaps(
     from warehouse.asks import leaps as found_leaps
 
     settings = read_settings(**options)
-    ladder, of = settings.load_ladder(), _slice(segment, unit, since, until)
+    ladder, of = settings.load_ladder(), slice_of(segment, unit, since, until)
     found = found_leaps(settings.warehouse, ladder, of)
     if as_json:
         print_json({**_said(of), **found.to_dict()})
@@ -93,7 +76,7 @@ def momentum(
     from answers.asks_tables import MomentumTable
     from warehouse.asks import momentum as found_momentum
 
-    _rows("momentum", found_momentum, MomentumTable, _slice(segment, unit, since, until), as_json, options)
+    _rows("momentum", found_momentum, MomentumTable, slice_of(segment, unit, since, until), as_json, options)
 
 
 @click.command()
@@ -108,7 +91,7 @@ def hesitation(
     from answers.asks_tables import HesitationTable
     from warehouse.asks import hesitation as found_hesitation
 
-    _rows("hesitation", found_hesitation, HesitationTable, _slice(segment, unit, since, until), as_json, options)
+    _rows("hesitation", found_hesitation, HesitationTable, slice_of(segment, unit, since, until), as_json, options)
 
 
 @click.command("after-yes")
@@ -123,7 +106,7 @@ def after_yes(
     from answers.asks_tables import AfterYesTable
     from warehouse.asks import after_yes as found_after_yes
 
-    _rows("after_yes", found_after_yes, AfterYesTable, _slice(segment, unit, since, until), as_json, options)
+    _rows("after_yes", found_after_yes, AfterYesTable, slice_of(segment, unit, since, until), as_json, options)
 
 
 @click.command("too-soon")
@@ -138,7 +121,7 @@ def too_soon(
     from answers.too_soon_table import TooSoonTable
     from warehouse.too_soon import too_soon as found_too_soon
 
-    _rows("too_soon", found_too_soon, TooSoonTable, _slice(segment, unit, since, until), as_json, options)
+    _rows("too_soon", found_too_soon, TooSoonTable, slice_of(segment, unit, since, until), as_json, options)
 
 
 def _rows(

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
+from yesladder.climbing import tiers
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
 from yesladder.settings import Settings, read_settings
@@ -492,33 +493,6 @@ def _check(lake: Lake, as_json: bool) -> None:
         sys.exit(1)
 
 
-@cli.command()
-@settings_options("warehouse", "ladder")
-@click.option(
-    "--unit",
-    type=click.Choice(["session", "visitor"]),
-    default="session",
-    show_default=True,
-    help="What is counted: each sitting, or each person over all time.",
-)
-@_json_option
-def tiers(unit: str, as_json: bool, **options: Any) -> None:
-    """Where people drop off, tier by tier.
-
-    Example: yesladder tiers --unit visitor --json
-    """
-    from answers.tiers_table import TiersTable
-    from warehouse.query import steps as step_rows, tiers as tier_rows
-
-    settings = read_settings(**options)
-    ladder = settings.load_ladder()
-    table = tier_rows(settings.warehouse, ladder, unit)
-    if as_json:
-        _print_json(table.to_dict())
-    else:
-        Console().print(TiersTable(table.unit, table.tiers, step_rows(settings.warehouse, ladder, unit), ladder))
-
-
 class _StepsCommand(click.Command):
     """Takes ``--steps A B C`` for ``--steps A --steps B --steps C``; the next option ends them."""
 
@@ -619,7 +593,7 @@ def funnel(
 def sql(statement: str, as_json: bool, **options: Any) -> None:
     """A read-only query over the marts and the lake.
 
-    Example: yesladder sql "select date, tier_name, asked, yes from fct_tier_dropoff where unit = 'session'"
+    Example: yesladder sql "select tier_name, asked, yes from fct_tier_totals where unit = 'session'"
     """
     from answers.result_table import ResultTable
     from warehouse.query import run_sql
@@ -728,5 +702,5 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-for _command in (walk, leaps, momentum, hesitation, after_yes, too_soon):
+for _command in (walk, tiers, leaps, momentum, hesitation, after_yes, too_soon):
     cli.add_command(_command)

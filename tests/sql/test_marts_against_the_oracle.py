@@ -13,7 +13,8 @@ from tests.suites.drop_off_found import drop_off_found
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
 from tests.suites.tier_oracle import COUNTED, drop_off_rows, first_touch, sessions_of, visitors_of
 from warehouse.build import build
-from warehouse.drop_off import Cut, step_drop_off, tier_drop_off
+from warehouse.counted import Slice
+from warehouse.drop_off import step_drop_off, tier_drop_off
 from warehouse.lake import Lake
 from warehouse.periods import EVERY, Every
 from warehouse.quality import Gate
@@ -101,14 +102,12 @@ def test_visitors_mature_and_sessions_are_never_in_flight(seed: int, built: Path
 @pytest.mark.parametrize("every", EVERY)
 def test_a_cut_is_told_apart_by_period_and_first_touch(seed: int, built: Path, every: Every) -> None:
     since, until = date(2026, 2, 3), date(2026, 2, 20)
-    found = tier_drop_off(built, LADDER, "visitor", Cut("utm_source", every, since, until))
+    found = tier_drop_off(built, LADDER, Slice("utm_source", "visitor", since, until), every)
     touched = first_touch(events(seed), LADDER, "utm_source")
     days = {"": Counter[Key](), "mail": Counter[Key]()}
     for value, counted in days.items():
-        rows = drop_off_rows(
-            events(seed), LADDER, "visitor", only=lambda visitor, value=value: touched[visitor] == value
-        )
-        for (day, tier, _), counts in rows.items():
+        mine = frozenset(visitor for visitor, touch in touched.items() if touch == value)
+        for (day, tier, _), counts in drop_off_rows(events(seed), LADDER, "visitor", only=mine.__contains__).items():
             if since <= day < until:
                 begins = {"day": day, "week": day - timedelta(days=day.weekday()), "month": day.replace(day=1)}[every]
                 counted.update({(begins, tier, name): n for name, n in counts.items()})
@@ -129,7 +128,7 @@ def test_a_cut_is_told_apart_by_period_and_first_touch(seed: int, built: Path, e
 
 
 def test_steps_are_cut_as_tiers_are(seed: int, built: Path) -> None:
-    found = step_drop_off(built, LADDER, "session", Cut(every="month", since=date(2026, 2, 1), until=date(2026, 2, 2)))
+    found = step_drop_off(built, LADDER, Slice(None, "session", date(2026, 2, 1), date(2026, 2, 2)), "month")
     counts = drop_off_rows(events(seed), LADDER, "session", by_step=True)
     wanted = {(tier, step): row["asked"] for (day, tier, step), row in counts.items() if day == date(2026, 2, 1)}
     assert {(row.tier, row.step): row.asked for row in found.rows} == wanted

@@ -42,6 +42,27 @@ def test_yeses_without_an_ask_have_their_own_column_where_there_are_any() -> Non
     assert "unasked: a yes with no ask of that tier on record; in no drop-off" in lines
 
 
+def test_who_may_still_say_yes_is_told_apart_from_who_dropped_off() -> None:
+    rows = [
+        counted_tier(1, "spark", 100, 50, in_flight=20, matured=70, matured_yes=42),
+        counted_tier(2, "micro", 9, 0, in_flight=9),
+    ]
+    lines = printed(rows)
+    at = next(n for n, line in enumerate(lines) if line.startswith("In flight"))
+    assert lines[at : at + 5] == [
+        "In flight, not dropped off: sessions whose conversion window is still open, 20",
+        "at spark and 9 at micro. Of those whose window has passed:",
+        "tier   window passed  yes in it  drop-off  95% interval",
+        "spark             70         42     40.0%  29.3% to 51.7%",
+        "micro              0          0         -  nobody yet",
+    ]
+
+
+def test_who_reached_the_next_tier_is_a_share_of_who_reached_this_one() -> None:
+    lines = printed([counted_tier(1, "spark", 100, 50, implicit=50, reached_next=10)])
+    assert "spark      100        10  10.0%  5.5% to 17.4%" in lines
+
+
 def test_what_to_look_at_next_stands_below() -> None:
     lines = printed([tier(1, "spark", 1000, 500)])
     assert lines[-3:] == [
