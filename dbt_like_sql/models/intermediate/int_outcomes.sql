@@ -1,4 +1,11 @@
-{{ config(materialized='view') }}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook=["{{ remember('visitor_id', 'int_touched_visitors') }}", "{{ forget('visitor_id', 'int_touched_visitors') }}"]
+    )
+}}
 
 with
 
@@ -13,21 +20,25 @@ units as (
         cast(null as {{ dbt.type_string() }}) as step,
         first_ask_at, first_yes_at, last_yes_at, yes_after_ask_at, last_no_at, holds_next_tier
     from {{ ref('int_visitor_tiers') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
     union all
     select
         'visitor', visitor_id, visitor_id, ladder, counted_date, tier, step,
         first_ask_at, first_yes_at, last_yes_at, yes_after_ask_at, last_no_at, holds_next_tier
     from {{ ref('int_visitor_steps') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
     union all
     select
         'session', session_id, visitor_id, ladder, started_date, tier, null,
         first_ask_at, first_yes_at, last_yes_at, null, last_no_at, holds_next_tier
     from {{ ref('int_session_tiers') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
     union all
     select
         'session', session_id, visitor_id, ladder, started_date, tier, step,
         first_ask_at, first_yes_at, last_yes_at, null, last_no_at, holds_next_tier
     from {{ ref('int_session_steps') }}
+    {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
 answers as (

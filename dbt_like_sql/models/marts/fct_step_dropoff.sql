@@ -1,34 +1,35 @@
+{% set keys = ['ladder', 'unit', 'segment', 'segment_value', 'date', 'tier', 'step'] %}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=keys,
+        on_schema_change='fail',
+        post_hook="{{ forget_empty(['asked', 'reached']) }}"
+    )
+}}
+
 with
 
 outcomes as (
-    select * from {{ ref('int_outcomes') }} where step is not null
+    select * from {{ touched_of('int_outcome_changes', 'int_outcome_rows') }} where step is not null
 ),
 
-segments as (
-    {{ in_every_segment('outcomes') }}
-),
-
-counted as (
+sums as (
     select
         ladder,
-        segment,
-        segment_value,
         unit,
+        {{ segment_columns() }},
         date,
         tier,
         step,
-        count(*) filter (where is_asked) as asked,
-        count(*) filter (where is_yes) as yes,
-        count(*) filter (where is_no) as no,
-        count(*) filter (where is_silent) as silent,
-        count(*) filter (where is_implicit) as implicit,
-        count(*) filter (where is_reached) as reached,
-        count(*) filter (where is_next_reached) as reached_next,
-        count(*) filter (where is_in_flight) as in_flight,
-        count(*) filter (where is_matured) as matured,
-        count(*) filter (where is_matured_yes) as matured_yes
-    from segments
-    group by ladder, segment, segment_value, unit, date, tier, step
+        {{ outcome_sums() }}
+    from outcomes
+    {{ every_segment(['ladder', 'unit', 'date', 'tier', 'step']) }}
+),
+
+counted as (
+    {{- added_to_counts('sums', keys, outcome_counts()) }}
 ),
 
 final as (
@@ -43,9 +44,9 @@ final as (
 
 select
     ladder,
+    unit,
     segment,
     segment_value,
-    unit,
     date,
     tier,
     tier_name,

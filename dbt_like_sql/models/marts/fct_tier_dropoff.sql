@@ -1,33 +1,34 @@
+{% set keys = ['ladder', 'unit', 'segment', 'segment_value', 'date', 'tier'] %}
+{{
+    config(
+        materialized='incremental',
+        incremental_strategy='delete+insert',
+        unique_key=keys,
+        on_schema_change='fail',
+        post_hook="{{ forget_empty(['asked', 'reached']) }}"
+    )
+}}
+
 with
 
 outcomes as (
-    select * from {{ ref('int_outcomes') }} where step is null
+    select * from {{ touched_of('int_outcome_changes', 'int_outcome_rows') }} where step is null
 ),
 
-segments as (
-    {{ in_every_segment('outcomes') }}
+sums as (
+    select
+        ladder,
+        unit,
+        {{ segment_columns() }},
+        date,
+        tier,
+        {{ outcome_sums() }}
+    from outcomes
+    {{ every_segment(['ladder', 'unit', 'date', 'tier']) }}
 ),
 
 counted as (
-    select
-        ladder,
-        segment,
-        segment_value,
-        unit,
-        date,
-        tier,
-        count(*) filter (where is_asked) as asked,
-        count(*) filter (where is_yes) as yes,
-        count(*) filter (where is_no) as no,
-        count(*) filter (where is_silent) as silent,
-        count(*) filter (where is_implicit) as implicit,
-        count(*) filter (where is_reached) as reached,
-        count(*) filter (where is_next_reached) as reached_next,
-        count(*) filter (where is_in_flight) as in_flight,
-        count(*) filter (where is_matured) as matured,
-        count(*) filter (where is_matured_yes) as matured_yes
-    from segments
-    group by ladder, segment, segment_value, unit, date, tier
+    {{- added_to_counts('sums', keys, outcome_counts()) }}
 ),
 
 final as (
@@ -42,9 +43,9 @@ final as (
 
 select
     ladder,
+    unit,
     segment,
     segment_value,
-    unit,
     date,
     tier,
     tier_name,

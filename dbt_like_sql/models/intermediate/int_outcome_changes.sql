@@ -1,0 +1,1 @@
+{{ changed_rows('int_outcomes', outcome_columns()) }}
