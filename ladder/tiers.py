@@ -24,6 +24,10 @@ from ladder.errors import UsageError
 Role = Literal["ask", "yes", "no", "reward", "cheer", "regret"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
+Stage = Literal["curious", "aware", "evaluating", "committed"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""Who a visitor has become by what they said yes to, from the first to the last."""
+
 Scalar = str | bool | int | float
 
 MIN_TIERS, MAX_TIERS = 2, 32
@@ -89,6 +93,19 @@ class Ladder:
     def next_tier(self, tier: int) -> int | None:
         """The next tier up that any event can be a yes of (a tier may be empty); None at the top."""
         return min((t for t in self._tiers_with_yes if t > tier), default=None)
+
+    def stage_of(self, tier: int) -> Stage:
+        """The identity stage of those whose highest yes is of this tier; 0 where they have none.
+
+        Curious: no yes.  Committed: the highest tier that any event is a yes of.  Of the tiers with a yes below that,
+        those in the lower half of all of them are aware, the others evaluating; so of two tiers none is evaluating.
+        """
+        if tier == 0:
+            return "curious"
+        place = sum(other <= tier for other in self._tiers_with_yes)
+        if place == len(self._tiers_with_yes):
+            return "committed"
+        return "aware" if 2 * place <= len(self._tiers_with_yes) else "evaluating"
 
     @cached_property
     def _any_event(self) -> tuple[Rule, ...]:

@@ -49,14 +49,23 @@ def create_ladder_tables(connection: duckdb.DuckDBPyConnection, ladder: Ladder) 
     connection.execute(
         "create or replace table lake.ladder_tiers"
         " (ladder varchar, tier smallint, name varchar, next_tier smallint, has_ask boolean, has_yes boolean,"
-        " conversion_window_us bigint)"
+        " conversion_window_us bigint, stage varchar)"
     )
     marks = {(mark.tier, mark.role) for rule in ladder.rules for mark in rule.marks}
     window_us = ladder.conversion_window // timedelta(microseconds=1)
     connection.executemany(
-        "insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?, ?)",
+        "insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?, ?, ?)",
         [
-            (ladder.name, tier, name, ladder.next_tier(tier), (tier, "ask") in marks, (tier, "yes") in marks, window_us)
+            (
+                ladder.name,
+                tier,
+                name,
+                ladder.next_tier(tier),
+                (tier, "ask") in marks,
+                (tier, "yes") in marks,
+                window_us,
+                ladder.stage_of(tier),
+            )
             for tier, name in enumerate(ladder.tiers, start=1)
         ],
     )

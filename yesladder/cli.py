@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
-from yesladder.climbing import tiers
+from yesladder.climbing import standing, tiers, value_first
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
 from yesladder.settings import Settings, read_settings
@@ -702,5 +702,5 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-for _command in (walk, tiers, leaps, momentum, hesitation, after_yes, too_soon):
+for _command in (walk, tiers, standing, leaps, momentum, hesitation, after_yes, too_soon, value_first):
     cli.add_command(_command)

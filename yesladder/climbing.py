@@ -10,7 +10,7 @@ from rich.console import Console
 
 from yesladder.options import json_option, print_json, settings_options
 from yesladder.settings import read_settings
-from yesladder.slices import days_options, segment_option, slice_of
+from yesladder.slices import days_options, segment_option, slice_of, unit_option
 
 if TYPE_CHECKING:
     from warehouse.periods import Every
@@ -18,13 +18,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @settings_options("warehouse", "ladder")
-@click.option(
-    "--unit",
-    type=click.Choice(["session", "visitor"]),
-    default="session",
-    show_default=True,
-    help="What is counted: each sitting, or each person over all time.",
-)
+@unit_option("session")
 @segment_option
 @click.option("--trend", type=click.Choice(["day", "week", "month"]), help="Also over time, by when they were counted.")
 @days_options
@@ -67,3 +61,54 @@ def tiers(
         print_json(table.to_dict())
     else:
         Console().print(TiersTable(table.unit, table.tiers, step_rows(settings.warehouse, ladder, unit), ladder))
+
+
+@click.command()
+@settings_options("warehouse", "ladder")
+@unit_option("visitor")
+@segment_option
+@days_options
+@json_option
+def standing(
+    unit: str, segment: str | None, since: datetime | None, until: datetime | None, as_json: bool, **options: Any
+) -> None:
+    """Where people stand: the highest tier they said yes to, and the identity stage of visitors.
+
+    Units are counted on the day of their first event.
+
+    Example: yesladder standing --segment device_class
+    """
+    from answers.standing_table import StandingTable
+    from warehouse.stands import standing as found_standing
+
+    settings = read_settings(**options)
+    found = found_standing(settings.warehouse, settings.load_ladder(), slice_of(segment, unit, since, until))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        Console().print(StandingTable(found))
+
+
+@click.command("value-first")
+@settings_options("warehouse", "ladder")
+@unit_option("visitor")
+@segment_option
+@days_options
+@json_option
+def value_first(
+    unit: str, segment: str | None, since: datetime | None, until: datetime | None, as_json: bool, **options: Any
+) -> None:
+    """Whether people are given something before they are asked, and what that does to the yes-rate.
+
+    Example: yesladder value-first --unit session --segment utm_source
+    """
+    from answers.value_first_table import ValueFirstTable
+    from warehouse.value_first import value_first as found_value_first
+
+    settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    found = found_value_first(settings.warehouse, ladder, slice_of(segment, unit, since, until))
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        Console().print(ValueFirstTable(found, ladder))

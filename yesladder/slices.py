@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -20,6 +21,17 @@ segment_option = click.option(
     help="A row for each of its values, as they were at the first touch: page_url, referrer, utm_source, utm_medium,"
     " utm_campaign or device_class.",
 )
+
+
+def unit_option(default: Literal["session", "visitor"]) -> Callable[[Command], Command]:
+    """``--unit``."""
+    return click.option(
+        "--unit",
+        type=click.Choice(["session", "visitor"]),
+        default=default,
+        show_default=True,
+        help="What is counted: each sitting, or each person over all time.",
+    )
 
 
 def days_options(command: Command) -> Command:

@@ -36,6 +36,28 @@ LADDER = Ladder(
 )
 """Holes on purpose: tier 3 has no event, the newsletter no yes, and an order counts only when it is paid."""
 
+LADDER_FILE = """
+name = "small"
+tiers = ["look", "click", "nothing here", "join", "buy"]
+on = [
+    {event = "Page Shown", is = [
+        {tier = "look", role = "ask", step = "read on"}, {tier = "click", role = "ask", step = "vote"}]},
+    {event = "Page Read", is = [{tier = "look", role = "yes", step = "read on"}]},
+    {event = "Voted", is = [
+        {tier = "click", role = "yes", step = "vote"}, {tier = "click", role = "cheer", step = "vote"},
+        {tier = "join", role = "ask", step = "sign up"}]},
+    {event = "Vote Closed", is = [{tier = "click", role = "no", step = "vote"}]},
+    {event = "Form Shown", is = [{tier = "join", role = "ask", step = "newsletter"}]},
+    {event = "Form Closed", is = [
+        {tier = "join", role = "no", step = "newsletter"}, {tier = "join", role = "no", step = "sign up"}]},
+    {event = "Signed Up", is = [
+        {tier = "join", role = "yes", step = "sign up"}, {tier = "buy", role = "ask", step = "order"}]},
+    {event = "Ordered", where = {paid = true}, is = [{tier = "buy", role = "yes", step = "order"}]},
+    {event = "Sent Back", is = [{tier = "buy", role = "regret", step = "order"}]},
+]
+"""
+"""The same as a file."""
+
 _NAMES = [rule.event for rule in LADDER.rules if rule.event is not None] + ["Scrolled", "Mouse Moved"]
 _PAUSES_S = [0, 0, 1, 20, 300, 1799, 1800, 1801, 5400, 40_000, 200_000]
 

@@ -99,6 +99,27 @@ def drop_off_rows(
     return {key: {name: counts[name] for name in COUNTED} for key, counts in rows.items()}
 
 
+def standing_rows(
+    events: Sequence[Event], ladder: Ladder, unit: str, *, only: Callable[[str], bool] = lambda visitor: True
+) -> Counter[tuple[date, int]]:
+    """How many units there are of these visitors, by the day of their first event and their highest yes."""
+    found: Counter[tuple[date, int]] = Counter()
+    for mine in sessions_of(events, ladder) if unit == "session" else visitors_of(events):
+        if only(mine[0].visitor_id):
+            found[mine[0].occurred_at.date(), max((tier for tier, _ in yeses_of(mine, ladder)), default=0)] += 1
+    return found
+
+
+def yeses_of(mine: Iterable[Event], ladder: Ladder) -> list[tuple[int, datetime]]:
+    """Tier and time of each yes."""
+    return [
+        (mark.tier, event.occurred_at)
+        for event in mine
+        for mark in ladder.marks_of(event.name, json.loads(event.properties))
+        if mark.role == "yes"
+    ]
+
+
 def _answers(mine: Iterable[Event], ladder: Ladder, by_step: bool) -> dict[tuple[int, str], Answers]:
     answers: dict[tuple[int, str], Answers] = {}
     for event in mine:

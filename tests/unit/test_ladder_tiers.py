@@ -258,3 +258,22 @@ def test_the_next_tier_is_the_next_one_up_that_any_event_can_be_a_yes_of() -> No
     found = ladder(Rule("a", {}, (Mark(1, "yes", "s"), Mark(2, "ask", "s"))), Rule("b", {}, (Mark(4, "yes", "s"),)))
     assert [found.next_tier(tier) for tier in (0, 1, 2, 3, 4)] == [1, 4, 4, 4, None]
     assert ladder().next_tier(1) is None
+
+
+@pytest.mark.parametrize(
+    ("tiers_with_yes", "stages"),
+    [
+        ([1, 2], "curious aware committed"),
+        ([1, 2, 3], "curious aware evaluating committed"),
+        ([1, 2, 3, 4], "curious aware aware evaluating committed"),
+        ([1, 2, 3, 4, 5], "curious aware aware evaluating evaluating committed"),
+        (list(range(1, 33)), " ".join(["curious"] + ["aware"] * 16 + ["evaluating"] * 15 + ["committed"])),
+        ([2], "curious aware committed"),
+        ([1, 2, 5], "curious aware evaluating evaluating evaluating committed"),
+    ],
+)
+def test_a_stage_is_a_place_among_the_tiers_that_can_be_said_yes_to(tiers_with_yes: list[int], stages: str) -> None:
+    marks = tuple(Mark(tier, "yes", "s") for tier in tiers_with_yes)
+    names = tuple(f"t{n}" for n in range(1, max(tiers_with_yes) + 1))
+    climbed = Ladder("l", names, (Rule("e", {}, marks),))
+    assert " ".join(climbed.stage_of(tier) for tier in range(len(names) + 1)) == stages

@@ -77,9 +77,9 @@ def test_the_ladders_tiers_become_a_table_that_can_be_made_again(connection: Any
     create_ladder_tables(connection, replace(ladder, name="mine"))
     day = 24 * 3600 * 1_000_000
     assert connection.execute("select * from lake.ladder_tiers order by tier").fetchall() == [
-        ("mine", 1, "look", 3, False, True, day),
-        ("mine", 2, "nothing", 3, False, False, day),
-        ("mine", 3, "buy", None, True, True, day),
+        ("mine", 1, "look", 3, False, True, day, "aware"),
+        ("mine", 2, "nothing", 3, False, False, day, "aware"),
+        ("mine", 3, "buy", None, True, True, day, "committed"),
     ]
     assert connection.execute("select * from lake.ladder_steps order by tier, step").fetchall() == [
         ("mine", 1, "a", False, True),

@@ -41,13 +41,24 @@ touched_tiers as (
     {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
+reached as (
+    select touched_tiers.visitor_id, touched_tiers.tier, touched_tiers.first_yes_at, ladder_tiers.stage
+    from touched_tiers
+    inner join {{ source('lake', 'ladder_tiers') }} as ladder_tiers
+        on ladder_tiers.ladder = touched_tiers.ladder and ladder_tiers.tier = touched_tiers.tier
+    where touched_tiers.yeses > 0
+),
+
 tiers as (
     select
         visitor_id,
         max(tier) as highest_tier,
-        {{ list_in_order('tier', 'tier') }} as tiers_reached
-    from touched_tiers
-    where yeses > 0
+        {{ list_in_order('tier', 'tier') }} as tiers_reached,
+        max_by(stage, tier) as identity_stage,
+        min(first_yes_at) as aware_at,
+        min(case when stage in ('evaluating', 'committed') then first_yes_at end) as evaluating_at,
+        min(case when stage = 'committed' then first_yes_at end) as committed_at
+    from reached
     group by visitor_id
 ),
 
@@ -70,6 +81,10 @@ final as (
         visitors.*,
         tiers.highest_tier,
         tiers.tiers_reached,
+        coalesce(tiers.identity_stage, 'curious') as identity_stage,
+        tiers.aware_at,
+        tiers.evaluating_at,
+        tiers.committed_at,
         users.user_ids,
         first_touches.page_url as first_page_url,
         first_touches.referrer as first_referrer,
@@ -96,6 +111,10 @@ select
     noes,
     highest_tier,
     tiers_reached,
+    identity_stage,
+    aware_at,
+    evaluating_at,
+    committed_at,
 
     first_page_url,
     first_referrer,

@@ -1,0 +1,1 @@
+{{ changed_rows('int_gives', ['ladder', 'unit', 'date', 'tier', 'earlier_rewards', 'earlier_gives', 'is_mature', 'is_yes']) }}

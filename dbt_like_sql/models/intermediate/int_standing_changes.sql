@@ -1,0 +1,1 @@
+{{ changed_rows('int_standings', ['ladder', 'unit', 'date', 'tier']) }}

@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ counted_rows('int_standings', ['ladder', 'unit', 'date', 'tier']) }}

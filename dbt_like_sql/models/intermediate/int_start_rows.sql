@@ -1,0 +1,3 @@
+{{ config(materialized='view') }}
+
+{{ counted_rows('int_starts', ['ladder', 'unit', 'date', 'start', 'tier', 'is_mature', 'is_yes']) }}
