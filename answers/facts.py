@@ -9,8 +9,11 @@ from datetime import datetime
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
+from warehouse.drop_off import DropOff
 from warehouse.query import StepRow, TierRow
+from warehouse.stands import Stands
 from warehouse.too_soon import TooSoon
+from warehouse.value_first import Value
 
 
 @dataclass(frozen=True)
@@ -58,12 +61,16 @@ class Health:
 
 @dataclass(frozen=True)
 class AskFacts:
-    """What the marts of asks and yeses answer, over all visitors' lives; empty (or None) where there is nothing."""
+    """What the marts of the ladder answer, over all visitors' lives; empty (or None) where there is nothing."""
 
+    standing: Stands | None = None
+    drop_off: DropOff[TierRow] | None = None
     leaps: Leaps | None = None
     momentum: tuple[Momentum, ...] = ()
     of_an_earlier_yes: Compared | None = None
     too_soon: TooSoon | None = None
+    value: Value | None = None
+    of_a_gift: Compared | None = None
     after_yes: tuple[AfterYes, ...] = ()
     of_a_cheer: Compared | None = None
     hesitation: tuple[Hesitation, ...] = ()

@@ -13,10 +13,13 @@ from ladder.tiers import Ladder
 from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.batches import Batches
 from warehouse.counted import Slice
-from warehouse.effects import of_a_cheer, of_an_earlier_yes
+from warehouse.drop_off import tier_drop_off
+from warehouse.effects import of_a_cheer, of_a_gift, of_an_earlier_yes
 from warehouse.lake import Lake
 from warehouse.query import Freshness, freshness, open_marts, steps, tiers
+from warehouse.stands import standing
 from warehouse.too_soon import too_soon
+from warehouse.value_first import value_first
 
 _LATE = """
 with
@@ -108,11 +111,16 @@ def gather(
 
 
 def _asks(warehouse: Path, ladder: Ladder) -> AskFacts:
+    everybody = Slice()
     return AskFacts(
+        standing=standing(warehouse, ladder, everybody).all,
+        drop_off=tier_drop_off(warehouse, ladder, everybody, "week"),
         leaps=leaps(warehouse, ladder),
         momentum=momentum(warehouse, ladder),
         of_an_earlier_yes=of_an_earlier_yes(warehouse, ladder).get(""),
-        too_soon=next(iter(too_soon(warehouse, ladder, Slice())), None),
+        too_soon=next(iter(too_soon(warehouse, ladder, everybody)), None),
+        value=value_first(warehouse, ladder, everybody).all,
+        of_a_gift=of_a_gift(warehouse, ladder).get(""),
         after_yes=after_yes(warehouse, ladder),
         of_a_cheer=of_a_cheer(warehouse, ladder).get(""),
         hesitation=hesitation(warehouse, ladder),

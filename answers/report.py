@@ -13,11 +13,14 @@ from answers.next_steps import next_steps, worst_steps
 from answers.numbers import interval, listing
 from answers.page import as_json, asset, render, write_page
 from answers.sections.after_yes import after_yes_section
+from answers.sections.drop_off import drop_off_section
 from answers.sections.hesitation import hesitation_section
 from answers.sections.leaps import leaps_section
 from answers.sections.momentum import momentum_section
 from answers.sections.section import Section
+from answers.sections.standing import standing_section
 from answers.sections.too_soon import too_soon_section
+from answers.sections.value_first import value_first_section
 from ladder.errors import REASONS, Reason
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -78,9 +81,12 @@ def _sections(facts: ReportFacts) -> list[Section]:
     """In the order of the page; what there is nothing to say of is left out."""
     asks, ladder = facts.asks, facts.ladder
     found = (
+        standing_section(asks.standing, ladder),
+        drop_off_section(asks.drop_off),
         leaps_section(asks.leaps, ladder),
         too_soon_section(asks.too_soon, ladder),
         momentum_section(asks.momentum, asks.of_an_earlier_yes, ladder),
+        value_first_section(asks.value, asks.of_a_gift, ladder),
         after_yes_section(asks.after_yes, asks.of_a_cheer, ladder),
         hesitation_section(asks.hesitation, ladder),
     )

@@ -44,3 +44,18 @@ def of_a_cheer(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> dict[str, C
         uncheered[row.segment_value][step] = row.next_yes_uncheered, row.next_asks_uncheered
     found = {value: compared(own, uncheered[value]) for value, own in cheered.items()}
     return {value: result for value, result in found.items() if result is not None}
+
+
+def of_a_gift(warehouse: Path, ladder: Ladder, of: Slice = _ALL) -> dict[str, Compared]:
+    """By segment value: the yes-rate of the first ask above the lowest tier after a start that gives, against takes.
+
+    Tier by tier.  Otherwise as ``of_an_earlier_yes``.
+    """
+    gives: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    takes: dict[str, dict[int, tuple[int, int]]] = defaultdict(dict)
+    sides = {"gives": gives, "takes": takes}
+    for value, start, tier, asks, yes in sums(warehouse, ladder, "fct_starts", ("start", "tier"), ("asks", "yes"), of):
+        if start in sides:
+            sides[start][value][tier] = yes, asks
+    found = {value: compared(gives[value], takes[value]) for value in sorted({*gives, *takes})}
+    return {value: result for value, result in found.items() if result is not None}

@@ -21,9 +21,12 @@ from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.batches import Batch, Batches
 from warehouse.build import build
 from warehouse.counted import Slice
+from warehouse.drop_off import tier_drop_off
 from warehouse.lake import Lake
 from warehouse.quality import Gate
+from warehouse.stands import standing
 from warehouse.too_soon import too_soon
+from warehouse.value_first import value_first
 from yesladder.backfill import backfill
 from yesladder.cli import main
 
@@ -116,8 +119,13 @@ def test_the_sections_are_of_all_visitors_lives(warehouse: Path, facts: ReportFa
     assert asks.momentum == momentum(warehouse, LADDER)
     assert (asks.too_soon,) == too_soon(warehouse, LADDER, Slice())
     assert (asks.after_yes, asks.hesitation) == (after_yes(warehouse, LADDER), hesitation(warehouse, LADDER))
+    everybody = Slice()
+    assert asks.standing == standing(warehouse, LADDER, everybody).all
+    assert asks.drop_off == tier_drop_off(warehouse, LADDER, everybody, "week")
+    assert asks.value == value_first(warehouse, LADDER, everybody).all
     page = render_report(facts)
-    assert 'id="leaps"' in page
+    for section in ("standing", "drop_off", "leaps", "value_first"):
+        assert f'id="{section}"' in page
     assert 'id="after_yes"' in page
 
 

@@ -33,7 +33,7 @@ from warehouse.quality import Gate
 RUNS = 20
 VISITORS = 700
 FEWEST_COVERED = 15
-"""Of 20 runs at a true 95 % an estimate has fewer in 3 of 10,000 cases; there are 160 estimates."""
+"""Of 20 runs at a true 95 % an estimate has fewer in 3 of 10,000 cases; there are 240 estimates."""
 
 
 @pytest.fixture(scope="module")

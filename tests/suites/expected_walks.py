@@ -26,8 +26,10 @@ _GRID_S = 0.01
 class Situation(NamedTuple):
     """People who are asked for ``tier`` while they hold ``held`` (0: none), after so many ``yeses``.
 
-    ``is_next``: the ask that follows on a yes.  ``pauses``: since their last yes.  ``weight``: how many a visit has on
-    average; ``yes``: the probability of theirs.  ``lost``: of the weight, those who say no and are asked no more.
+    ``is_next``: the ask that follows on a yes.  ``pauses``: since their last yes.  ``rewards`` they have got, and
+    ``gives``: these, and the yes to the lowest tier.  ``took``: they were asked for more than the lowest tier at first;
+    ``is_first``: for the first time now.  ``weight``: how many a visit has on average; ``yes``: the probability of
+    theirs.  ``lost``: of the weight, those who say no and are asked no more.
     """
 
     tier: int
@@ -35,6 +37,10 @@ class Situation(NamedTuple):
     yeses: int
     is_next: bool
     pauses: int
+    rewards: int
+    gives: int
+    took: bool
+    is_first: bool
     weight: float
     yes: float
     lost: float
@@ -46,6 +52,10 @@ class _State(NamedTuple):
     yeses: int
     is_next: bool
     pauses: int
+    rewards: int
+    has_read: bool
+    took: bool
+    is_first: bool
 
 
 def situations(simulation: Simulation, ladder: Ladder) -> list[Situation]:
@@ -57,7 +67,8 @@ def situations(simulation: Simulation, ladder: Ladder) -> list[Situation]:
     for segment in simulation.segments:
         states: dict[_State, float] = defaultdict(float)
         for rung, chance in ((0, 1 - simulation.skip_share), (1, simulation.skip_share)):
-            states[_State(rung, -1, 0, False, 0)] += chance * segment.share / all_shares
+            begun = _State(rung, -1, 0, False, 0, 0, False, rung > 0, True)
+            states[begun] += chance * segment.share / all_shares
         for rung, tier in enumerate(tiers):
             for state in [state for state in states if state.rung == rung]:
                 weight = states.pop(state)
@@ -73,9 +84,13 @@ def situations(simulation: Simulation, ladder: Ladder) -> list[Situation]:
                         state.yeses,
                         state.is_next,
                         state.pauses,
+                        state.rewards,
+                        state.rewards + state.has_read,
+                        state.took,
+                        rung > 0 and state.is_first,
                         weight,
                         yes,
-                        weight * (1 - yes) * (1 - stay),
+                        lost=weight * (1 - yes) * (1 - stay),
                     )
                 )
                 for then, chance in _next(state, simulation, yes):
@@ -84,14 +99,24 @@ def situations(simulation: Simulation, ladder: Ladder) -> list[Situation]:
 
 
 def _next(state: _State, simulation: Simulation, yes: float) -> Iterator[tuple[_State, float]]:
+    """Where people are asked next, with the chance of it."""
+    asked = state._replace(is_first=state.is_first and state.rung == 0)
     for said_no, chance in ((1, simulation.no_share), (0, 1 - simulation.no_share)):
         pauses = state.pauses + 1 + said_no if state.yeses else 0
-        after = _State(state.rung + 1, state.held, state.yeses, False, pauses)
+        after = asked._replace(rung=state.rung + 1, is_next=False, pauses=pauses)
         yield after, (1 - yes) * simulation.push_share * chance
     for skipped, skips in ((1, simulation.skip_share), (0, 1 - simulation.skip_share)):
         for rewarded, rewards in ((1, simulation.reward_share), (0, 1 - simulation.reward_share)):
             for cheered, cheers in ((1, simulation.cheer_share), (0, 1 - simulation.cheer_share)):
-                after = _State(state.rung + 1 + skipped, state.rung, state.yeses + 1, True, 1 + rewarded + cheered)
+                after = asked._replace(
+                    rung=state.rung + 1 + skipped,
+                    held=state.rung,
+                    yeses=state.yeses + 1,
+                    is_next=True,
+                    pauses=1 + rewarded + cheered,
+                    rewards=state.rewards + rewarded,
+                    has_read=state.has_read or state.rung == 0,
+                )
                 yield after, yes * skips * rewards * cheers
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import polars as pl
 
+from ladder.gradient import gradient
 from ladder.rates import Rate, difference, wilson
 from ladder.tables import EVENTS, LANDED
 from ladder.tiers import Ladder, Mark, Rule
@@ -25,17 +26,23 @@ from producers.script import Script, script_of
 from producers.simulation import Segment, Simulation
 from producers.walks import walk
 from stream.sessions import sessionise_history
-from tests.suites.expected_walks import Situation, adjusted, rate, share_within, situations
+from tests.suites.expected_walks import Situation, adjusted, highest_tiers, rate, share_within, situations
 from warehouse.asks import AfterYes, after_yes, hesitation, leaps, momentum
 from warehouse.counted import Slice
-from warehouse.effects import of_a_cheer, of_an_earlier_yes
+from warehouse.drop_off import tier_drop_off
+from warehouse.effects import of_a_cheer, of_a_gift, of_an_earlier_yes
 from warehouse.lake import Lake
+from warehouse.stands import standing
 from warehouse.too_soon import TooSoon, too_soon
+from warehouse.value_first import value_first
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 STEPS = ("read", "vote", "sign up", "try", "buy")
 TIERS = ("spark", "micro", "mini", "midi", "macro")
 CHEERED_WITHIN_S = 10.0
+
+_MANY = 10**9
+"""Visits of which nearly nothing is left to chance."""
 
 K = TypeVar("K", bound=Hashable)
 
@@ -152,7 +159,7 @@ def _events(simulation: Simulation, script: Script, run: str) -> pl.DataFrame:
 
 
 def estimates(warehouse: Path, world: World, *, together: bool = False) -> dict[str, dict[str, Estimate]]:
-    """By run and name: everything with an interval that the marts count from asks and yeses of a world.
+    """By run and name: everything with an interval that the ladder marts tell of a world.
 
     ``together``: of all that is in the warehouse, as one run without a name.
     """
@@ -160,7 +167,10 @@ def estimates(warehouse: Path, world: World, *, together: bool = False) -> dict[
     found: dict[str, dict[str, Estimate]] = defaultdict(dict)
     by_tier: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     lost: dict[str, Counter[str]] = defaultdict(Counter)
-    for leap in leaps(warehouse, LADDER, of).leaps:
+    all_leaps = leaps(warehouse, LADDER, of)
+    for score in all_leaps.gradients if has_falls(world.simulation) else ():
+        found[score.segment_value]["gradient score"] = Estimate(score.score, score.low, score.high, 0)
+    for leap in all_leaps.leaps:
         run = leap.segment_value
         name = f"leap {leap.held_tier} to {leap.tier}: yes-rate"
         found[run][name] = Estimate(leap.yes_rate, leap.yes_rate_low, leap.yes_rate_high, leap.asks)
@@ -182,14 +192,44 @@ def estimates(warehouse: Path, world: World, *, together: bool = False) -> dict[
         own[f"tier {step.tier}: pondered"] = _share(step.pondered, step.answers)
     for said in after_yes(warehouse, LADDER, of):
         found[said.segment_value] |= _after_yes(said)
+    for run, own in _by_run(warehouse, of, together).items():
+        found[run] |= own
     for name, effects in (
         ("an earlier yes", of_an_earlier_yes(warehouse, LADDER, of)),
         ("a cheer", of_a_cheer(warehouse, LADDER, of)),
+        ("a gift", of_a_gift(warehouse, LADDER, of)),
     ):
         for run, effect in effects.items():
             found[run][f"with {name}: yes-rate"] = Estimate(*effect.one, effect.trials[0])
             found[run][f"with {name} less without: yes-rate"] = Estimate(*effect.difference, min(effect.trials))
     return {run: own for run, own in found.items() if together or run.startswith(f"{world.name}-")}
+
+
+def _by_run(warehouse: Path, of: Slice, together: bool) -> dict[str, dict[str, Estimate]]:
+    """What is told of units as wholes: where they stand, whether they dropped off, how they began."""
+    stands, drop_offs = standing(warehouse, LADDER, of), tier_drop_off(warehouse, LADDER, of)
+    values = value_first(warehouse, LADDER, of)
+    found: dict[str, dict[str, Estimate]] = defaultdict(dict)
+    for run, stand in ({"": stands.all} if together else stands.by).items():
+        for row in stand.tiers:
+            found[run][f"stands at {row.tier}"] = _share(row.units, stand.units)
+            if row.tier > 0:
+                found[run][f"stands at {row.tier} or higher"] = _share(row.at_least, stand.units)
+    for run, tiers in ({"": drop_offs.rows} if together else drop_offs.by).items():
+        for tier in tiers:
+            ends = (tier.matured_drop_off_low, tier.matured_drop_off_high)
+            found[run][f"tier {tier.tier}: drop-off"] = Estimate(tier.matured_drop_off, *ends, tier.matured)
+            if tier.tier < len(TIERS):
+                found[run][f"tier {tier.tier}: reached next"] = _share(tier.reached_next, tier.reached)
+    for run, value in ({"": values.all} if together else values.by).items():
+        for start in value.starts:
+            if start.start in ("gives", "takes"):
+                found[run][f"start {start.start}: share"] = _share(start.units, value.units)
+                found[run][f"start {start.start}: yes-rate"] = _share(start.yes, start.asks)
+        for given in value.gives:
+            if given.asks:
+                found[run][f"{given.given} {given.bucket}: yes-rate"] = _share(given.yes, given.asks)
+    return found
 
 
 def _too_soon(soon: TooSoon) -> dict[str, Estimate]:
@@ -283,6 +323,19 @@ def truth(simulation: Simulation) -> dict[str, float]:
             found[f"after a yes to tier {tier}, cheered less not: yes-rate"] = 0.0
     with_yes, without = [one for one in asks if one.yeses > 0], [one for one in asks if one.yeses == 0]
     found |= _effect("an earlier yes", _by(with_yes, lambda one: one.tier), _by(without, lambda one: one.tier))
+    firsts = [one for one in asks if one.is_first]
+    gives, takes = ([one for one in firsts if one.took == took] for took in (False, True))
+    found |= _effect("a gift", _by(gives, lambda one: one.tier), _by(takes, lambda one: one.tier))
+    found |= {"start gives: yes-rate": rate(gives), "start takes: yes-rate": rate(takes)}
+    found |= {"start gives: share": 1 - simulation.skip_share, "start takes: share": simulation.skip_share}
+    higher = [one for one in asks if one.tier > 1]
+    for bucket, some in _by(higher, lambda one: _bucket(one.rewards)).items():
+        found[f"rewards {bucket}: yes-rate"] = rate(some)
+    for bucket, some in _by(higher, lambda one: _bucket(one.gives)).items():
+        found[f"gives {bucket}: yes-rate"] = rate(some)
+    found |= _of_units(asks)
+    if has_falls(simulation):
+        found["gradient score"] = _gradient(asks)
     following = _by((one for one in asks if one.is_next), lambda one: one.held)
     found |= _effect("a cheer", following, following)
     for grouped_by, buckets in _buckets(asks, mean).items():
@@ -292,6 +345,38 @@ def truth(simulation: Simulation) -> dict[str, float]:
         found |= {f"{grouped_by} {bucket}: yes-rate": rate(some) for bucket, some in together.items()}
         found |= {f"{grouped_by} {bucket}: adjusted": value for bucket, value in adjusted(buckets).items()}
     return found
+
+
+def _of_units(asks: Sequence[Situation]) -> dict[str, float]:
+    """Where units stand and whether they drop off; nobody is asked for a tier twice in a visit."""
+    found: dict[str, float] = {}
+    shares = highest_tiers(asks, len(TIERS))
+    for tier, share in enumerate(shares):
+        found[f"stands at {tier}"] = share
+        if tier > 0:
+            found[f"stands at {tier} or higher"] = sum(shares[tier:])
+    of_tier = _by(asks, lambda one: one.tier)
+    for tier, some in of_tier.items():
+        found[f"tier {tier}: drop-off"] = 1 - rate(some)
+        if tier < len(TIERS):
+            both = sum(one.weight * one.yes for one in of_tier[tier + 1] if one.held == tier)
+            found[f"tier {tier}: reached next"] = both / sum(one.weight * one.yes for one in some)
+    return found
+
+
+def has_falls(simulation: Simulation) -> bool:
+    """Whether it gets harder anywhere: where it does not there is no gradient, and chance makes one of its own."""
+    return simulation.leap_penalty < 1 or len(set(simulation.rates(len(TIERS)))) > 1
+
+
+def _gradient(asks: Sequence[Situation]) -> float:
+    """The score of so many visits that next to nothing is left to chance; without falls there is none."""
+    ways = {
+        way: (round(_MANY * sum(one.weight for one in some)), round(_MANY * sum(one.weight * one.yes for one in some)))
+        for way, some in _by(asks, lambda one: (one.held, one.tier)).items()
+    }
+    score = gradient(ways)
+    return 0.0 if score is None else score.score
 
 
 def _effect(
@@ -314,10 +399,14 @@ def _buckets(asks: Sequence[Situation], mean_s: float) -> dict[str, list[tuple[s
             since.append(("under a minute", one._replace(weight=one.weight * soon)))
             since.append(("under an hour", one._replace(weight=one.weight * (1 - soon))))
     return {
-        "earlier yeses": [(str(one.yeses) if one.yeses < 3 else "3+", one) for one in asks],
+        "earlier yeses": [(_bucket(one.yeses), one) for one in asks],
         "tier held": [(str(one.held), one) for one in asks],
         "since the last yes": since,
     }
+
+
+def _bucket(number: int) -> str:
+    return str(number) if number < 3 else "3+"
 
 
 def _cheered(simulation: Simulation) -> float:

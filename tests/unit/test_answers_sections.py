@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 
 from answers.sections.after_yes import after_yes_section
+from answers.sections.drop_off import drop_off_section
 from answers.sections.hesitation import hesitation_section
 from answers.sections.leaps import leaps_section
 from answers.sections.momentum import momentum_section
 from answers.sections.section import more_or_less
+from answers.sections.standing import standing_section
 from answers.sections.too_soon import too_soon_section
+from answers.sections.value_first import value_first_section
 from ladder.comparisons import compared
 from ladder.rates import Rate, difference, wilson
 from ladder.tiers import Ladder
+from tests.suites.counted_rows import counted_tier
+from tests.suites.report_facts import stands, value, weeks
 from warehouse.asks import AfterYes, GradientScore, Hesitation, Leap, Leaps, Momentum
+from warehouse.counted import Slice
+from warehouse.drop_off import DropOff
 from warehouse.too_soon import Asked, AskedStep, FirstAsk, TooSoon
 
 LADDER = Ladder("trial", ("spark", "micro", "mini"), ())
@@ -73,6 +81,11 @@ def test_where_nobody_is_lost_nothing_is_made_of_it() -> None:
 
 
 def test_nothing_to_show_is_no_section() -> None:
+    assert standing_section(None, LADDER) is None
+    assert standing_section(stands({}, LADDER.tiers), LADDER) is None
+    assert drop_off_section(None) is None
+    assert drop_off_section(DropOff(Slice(), "week", (counted_tier(1, "spark", 0, 0),), {}, ())) is None
+    assert value_first_section(None, None, LADDER) is None
     assert leaps_section(None, LADDER) is None
     assert leaps_section(all_leaps(), LADDER) is None
     assert too_soon_section(None, LADDER) is None
@@ -201,3 +214,52 @@ def test_the_gradient_score_is_told_with_its_interval_and_what_it_means() -> Non
     section = leaps_section(found, LADDER)
     assert section is not None
     assert section.said[0] == "The gradient score is 0.40 (0.30 to 0.60): 1 is an even climb, 0 one cliff."
+
+
+def test_standing_tells_both_ends_and_the_stages() -> None:
+    section = standing_section(stands({0: 500, 1: 300, 3: 200}, LADDER.tiers), LADDER)
+    assert section is not None
+    assert section.said == (
+        "Of 1,000 visitors 500 said yes to nothing: 50.0% (46.9% to 53.1%). 200 stand at mini, the top: "
+        "20.0% (17.6% to 22.6%).",
+        "50.0% are curious.",
+    )
+
+
+def test_who_may_still_say_yes_is_counted_tier_by_tier() -> None:
+    rows = (counted_tier(1, "spark", 100, 60), counted_tier(2, "micro", 80, 20, in_flight=12))
+    section = drop_off_section(DropOff(Slice(), "week", rows, {}, ()))
+    assert section is not None
+    assert section.said == (
+        "Not dropped off, since they may still say yes: 12 who were asked for micro. They are in no drop-off here.",
+    )
+    done = drop_off_section(DropOff(Slice(), "week", rows[:1], {}, ()))
+    assert done is not None
+    assert done.said == ("Nobody's conversion window is open any more: who has not said yes has dropped off.",)
+
+
+def test_weeks_make_lines_that_end_where_nothing_is_known() -> None:
+    section = drop_off_section(weeks("spark", tiers=1))
+    assert section is not None
+    ((row, lines),) = cast(list[tuple[object, list[str]]], section.facts["rows"])
+    assert row == counted_tier(1, "spark", 300, 130, in_flight=30)
+    assert lines == ["0.0,14.4 33.3,12.0"], "60 and 50 % of 24 from the top; the last week stands alone"
+
+
+def test_how_visitors_begin_is_told_with_what_goes_together() -> None:
+    section = value_first_section(value(600, 350), compared({2: (60, 100)}, {2: (40, 100)}), LADDER)
+    assert section is not None
+    begin, effect = section.said
+    assert begin == (
+        "Of 1,000 visitors 60.0% (56.9% to 63.0%) were given something first, and of 35.0% (32.1% to 38.0%) something "
+        "was wanted first."
+    )
+    assert effect == (
+        "To their first ask above spark people said yes 60.0% of the time where something was given first, 40.0% where "
+        "something was wanted first, tier by tier: 20.0 points more (6.1 to 32.8). What goes together need not be what "
+        "causes it."
+    )
+    alone = value_first_section(value(600, 0), None, LADDER)
+    assert alone is not None
+    assert len(alone.said) == 1
+    assert [name for name, _ in cast(list[tuple[str, object]], alone.facts["starts"])] == ["something given", "neither"]
