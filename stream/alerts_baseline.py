@@ -23,7 +23,7 @@ PARAMETERS = _FIRST_DAY + 7
 _HARMONIC_SD = 0.4
 _INTERCEPT_SD = 10.0
 _NO_DAYS_SD = 1e-3
-_NEWTON_STEPS = 6
+_FIRST_STEPS, _MORE_STEPS = 6, 3
 
 
 @dataclass
@@ -38,9 +38,10 @@ class Baseline:
     error: Floats
     hours: Floats
 
-    def log_odds(self, minute: int) -> Floats:
-        """The usual log-odds of a yes to asks made in that minute, one per key."""
-        return np.asarray(self.coefficients @ features(np.array([minute]))[0])
+
+def log_odds(coefficients: Floats, minute: int) -> Floats:
+    """The usual log-odds of a yes to asks made in that minute, one per key."""
+    return np.asarray(coefficients @ _MINUTES_OF_WEEK[minute % (WEEK * 60)])
 
 
 def features(minutes: NDArray[np.int64]) -> Floats:
@@ -54,19 +55,23 @@ def features(minutes: NDArray[np.int64]) -> Floats:
     return np.column_stack(columns)
 
 
+_MINUTES_OF_WEEK = features(np.arange(WEEK * 60, dtype=np.int64))
 _HOURS_OF_WEEK = features(np.arange(WEEK, dtype=np.int64) * 60 + 30)
 _PRODUCTS = (_HOURS_OF_WEEK[:, :, None] * _HOURS_OF_WEEK[:, None, :]).reshape(WEEK, -1)
 
 
-def fit_baseline(asks: Floats, yeses: Floats, wander: Floats, persistence: float) -> Baseline:
+def fit_baseline(
+    asks: Floats, yeses: Floats, wander: Floats, persistence: float, start: Floats | None = None
+) -> Baseline:
     """Fit all keys at once to rings of hours, (``RING``, keys) each; hours left out hold 0 asks.
 
-    ``wander`` (keys) is the standard deviation of the level's hourly AR(1) walk on the logit and ``persistence`` its phi:
-    an hour's rate strays by that much however many asks it has, and hours next to each other stray together, so a cell of
-    h hours counts as an observation of variance 1/(n p q) + wander^2 (1 + phi) / (1 - phi) / h (the long-run variance of
-    an AR(1)).  Newton's method on the penalised likelihood, i.e. iteratively reweighted least squares (Hastie,
-    Tibshirani, Friedman, Elements of Statistical Learning, 4.4.1).  Days of the week get a prior whose variance is what
-    the residuals' daily means show beyond their noise (empirical Bayes); none, where they show nothing.
+    ``wander`` (keys) is the standard deviation of the level's hourly AR(1) walk on the logit and ``persistence`` its
+    phi: an hour's rate strays by that much however many asks it has, and hours next to each other stray together, so
+    a cell of h hours counts as an observation of variance 1/(n p q) + wander^2 (1 + phi) / (1 - phi) / h (the
+    long-run variance of an AR(1)).  Newton's method on the penalised likelihood, i.e. iteratively reweighted least
+    squares (Hastie, Tibshirani, Friedman, Elements of Statistical Learning, 4.4.1).  Days of the week get a prior
+    whose variance is what the residuals' daily means show beyond their noise (empirical Bayes); none, where they show
+    nothing.  ``start``: coefficients of a former fit, which are near.
     """
     weeks = (RING // WEEK, WEEK, asks.shape[1])
     number, said = asks.reshape(weeks).sum(axis=0).T, yeses.reshape(weeks).sum(axis=0).T
@@ -75,42 +80,46 @@ def fit_baseline(asks: Floats, yeses: Floats, wander: Floats, persistence: float
     prior = np.full((asks.shape[1], PARAMETERS), _NO_DAYS_SD**-2)
     prior[:, 0] = _INTERCEPT_SD**-2
     prior[:, 1:_FIRST_DAY] = _HARMONIC_SD**-2
-    share = (said.sum(axis=1) + 0.5) / (number.sum(axis=1) + 1.0)
-    coefficients = np.zeros((asks.shape[1], PARAMETERS))
-    coefficients[:, 0] = np.log(share / (1 - share))
-    coefficients, _ = _newton(coefficients, number, said, strays, prior)
+    steps = _MORE_STEPS
+    if start is None:
+        share = (said.sum(axis=1) + 0.5) / (number.sum(axis=1) + 1.0)
+        start = np.zeros((asks.shape[1], PARAMETERS))
+        start[:, 0] = np.log(share / (1 - share))
+        steps = _FIRST_STEPS
+    coefficients, _ = _newton(start, number, said, strays, prior, steps)
     prior[:, _FIRST_DAY:] = 1.0 / _day_variance(coefficients, number, said, strays)
-    coefficients, covariance = _newton(coefficients, number, said, strays, prior)
-    variance = np.einsum("hp,kpq,hq->kh", _HOURS_OF_WEEK, covariance, _HOURS_OF_WEEK, optimize=True)
+    coefficients, covariance = _newton(coefficients, number, said, strays, prior, _MORE_STEPS)
+    variance = covariance.reshape(-1, PARAMETERS**2) @ _PRODUCTS.T
     seen = hours > 0
     error = np.sqrt((variance * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
     return Baseline(coefficients, np.where(seen.any(axis=1), error, _INTERCEPT_SD), hours.sum(axis=1))
 
 
-def residuals(baseline: Baseline, asks: Floats, yeses: Floats) -> tuple[Floats, Floats]:
-    """Per hour of the ring and key: how far the rate is off on the logit, and the information n p q it has about that."""
-    log_odds = np.tile((baseline.coefficients @ _HOURS_OF_WEEK.T).T, (RING // WEEK, 1))
-    chance = _expit(log_odds)
+def residuals(coefficients: Floats, asks: Floats, yeses: Floats) -> tuple[Floats, Floats]:
+    """Per hour and key: how far the rate is off on the logit, and the information n p q that the hour has of it."""
+    expected = np.tile((coefficients @ _HOURS_OF_WEEK.T).T, (RING // WEEK, 1))
+    chance = _expit(expected)
     information = asks * chance * (1 - chance)
     return np.asarray((yeses - asks * chance) / np.maximum(information, 1e-9)), np.asarray(information)
 
 
 def _newton(
-    coefficients: Floats, number: Floats, said: Floats, strays: Floats, prior: Floats
+    coefficients: Floats, number: Floats, said: Floats, strays: Floats, prior: Floats, steps: int
 ) -> tuple[Floats, Floats]:
     penalty = prior[:, :, None] * np.eye(PARAMETERS)
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(steps):
         target, weight = _working(coefficients, number, said, strays)
         precision = (weight @ _PRODUCTS).reshape(-1, PARAMETERS, PARAMETERS) + penalty
-        coefficients = np.linalg.solve(precision, ((weight * target) @ _HOURS_OF_WEEK)[:, :, None])[:, :, 0]
-    return coefficients, np.linalg.inv(precision)
+        right = (weight * target) @ _HOURS_OF_WEEK
+        coefficients = np.asarray(np.linalg.solve(precision, right[:, :, None])[:, :, 0], dtype=np.float64)
+    return coefficients, np.asarray(np.linalg.inv(precision), dtype=np.float64)
 
 
 def _working(coefficients: Floats, number: Floats, said: Floats, strays: Floats) -> tuple[Floats, Floats]:
-    log_odds = np.clip(coefficients @ _HOURS_OF_WEEK.T, -12.0, 12.0)
-    chance = _expit(log_odds)
+    expected = np.clip(coefficients @ _HOURS_OF_WEEK.T, -12.0, 12.0)
+    chance = _expit(expected)
     information = number * chance * (1 - chance)
-    target = log_odds + (said - number * chance) / np.maximum(information, 1e-9)
+    target = expected + (said - number * chance) / np.maximum(information, 1e-9)
     return target, information / (1 + information * strays)
 
 

@@ -15,6 +15,7 @@ STANDS_ALONE = 1000
 """Yeses from which on a key's delays are its own; a key with fewer leans on the pool of all keys."""
 _LEAN = 200.0
 _FLOOR = 0.5
+_NONE_WAIT = 1e-6
 
 
 def delay_shares(counts: Floats, *, stands_alone: int = STANDS_ALONE) -> Floats:
@@ -38,10 +39,12 @@ def arrived_by(shares: Floats) -> Floats:
 
 
 def stretched(arrived: Floats, factor: float) -> Floats:
-    """``arrived_by`` if every yes took ``factor`` times as long; what then falls beyond the window never arrives."""
-    ends = np.arange(1, len(arrived) + 1, dtype=np.float64)
-    from_zero = np.vstack([np.zeros((1, arrived.shape[1])), arrived])
-    at = ends / factor
+    """``arrived_by`` if every yes took ``factor`` times as long; what then falls beyond the window never arrives.
+
+    Within a minute those who have yet to answer do so at a constant rate: their share is interpolated on its logarithm.
+    """
+    waiting = np.vstack([np.ones((1, arrived.shape[1])), np.maximum(1 - arrived, _NONE_WAIT)])
+    at = np.arange(1, len(arrived) + 1) / factor
     low = np.minimum(at.astype(np.int64), len(arrived) - 1)
-    part = np.minimum(at - low, 1.0)[:, None]
-    return np.asarray(from_zero[low] * (1.0 - part) + from_zero[low + 1] * part)
+    part = (at - low)[:, None]
+    return np.asarray(1 - waiting[low] ** (1 - part) * waiting[low + 1] ** part)

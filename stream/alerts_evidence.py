@@ -1,4 +1,4 @@
-"""What the counts say against the usual rate: log likelihood ratios whose expectation never exceeds 1 while all is well.
+"""What the counts say against the usual rate: likelihood ratios that are 1 or less on average while all is well.
 
 "Well" is every true rate of at least (1 - epsilon) of the usual one; "fallen" is (1 - delta) of it, delta > epsilon.  A
 cohort is the asks of one minute.  Whoever has not answered yet may still do: a cohort of age a says only what it can
@@ -22,23 +22,28 @@ _TERMS = 3
 
 def gain_of_a_yes(epsilon: Singles) -> Singles:
     """ln((1 - delta) / (1 - epsilon)), (configurations, deltas, keys), for ``epsilon`` (configurations, keys)."""
-    return np.asarray(np.log1p(-DELTAS)[None, :, None] - np.log1p(-epsilon)[:, None, :])
+    return np.asarray(np.log1p(-DELTAS)[None, :, None] - np.log1p(-epsilon)[:, None, :], dtype=np.float32)
 
 
-def by_cohort(asks: Singles, yeses: Singles, due: Singles, epsilon: Singles) -> Singles:
+def by_cohort(
+    asks: Singles, yeses: Singles, due: Singles, epsilon: Singles, out: tuple[Singles, Singles] | None = None
+) -> Singles:
     """Log L of each cohort: (ages, configurations, deltas, keys).
 
     ``asks`` and ``yeses`` (so far) are (ages, keys); ``due`` = p F(age), the share that should have said yes by now.
     log L = Y ln((1-delta)/(1-epsilon)) + (A-Y) ln[(1-(1-delta) p F) / (1-(1-epsilon) p F)]: the likelihood ratio of all
-    that is known of these people now, so a martingale in their age as well as from cohort to cohort.
+    that is known of these people now, so a martingale in their age as well as from cohort to cohort.  ``out``: two
+    arrays of the result's shape to work in; the first is the result.
     """
-    silent = (asks - yeses)[:, None, :]
-    fallen = due[:, :, None, :] * (DELTAS - 1)[None, None, :, None]
-    np.log1p(fallen, out=fallen)
-    fallen -= np.log1p(-due * (1 - epsilon))[:, :, None, :]
-    fallen *= silent[:, :, None, :]
-    fallen += yeses[:, None, None, :] * gain_of_a_yes(epsilon)
-    return np.asarray(fallen)
+    shape = (*due.shape[:2], len(DELTAS), due.shape[2])
+    evidence, more = out if out is not None else (np.empty(shape, np.float32), np.empty(shape, np.float32))
+    np.multiply(due[:, :, None, :], (DELTAS - 1)[None, None, :, None], out=evidence)
+    np.log1p(evidence, out=evidence)
+    evidence -= np.log1p(-due * (1 - epsilon))[:, :, None, :]
+    evidence *= (asks - yeses)[:, None, None, :]
+    np.multiply(yeses[:, None, None, :], gain_of_a_yes(epsilon), out=more)
+    evidence += more
+    return evidence
 
 
 def by_minute(silent: Singles, yeses: Singles, hazard: Singles, epsilon: Singles) -> Singles:

@@ -13,15 +13,17 @@ Floats = NDArray[np.float64]
 
 Kind = Literal["drop", "slow", "tracking", "outage"]
 KINDS: tuple[Kind, ...] = ("drop", "slow", "tracking", "outage")
-"""``drop``: fewer people say yes.  ``slow``: as many, but later.  ``tracking``: asks, or all yeses, are no longer counted
+"""``drop``: fewer people say yes.  ``slow``: as many, but later.  ``tracking``: asks, or all yeses, are no longer
+counted
 though people go on.  ``outage``: nothing at all arrives."""
 
 FACTORS = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0)
+_MUCH_LONGER = 1.5
 _FALLS = np.linspace(0.05, 0.98, 32)
 
 
 def slower(asks: Floats, yeses: Floats, chance: Floats, arrived: Floats, change_age: int) -> tuple[float, float]:
-    """How much better "they take longer" explains the cohorts in flight than "fewer say yes", and how many times longer.
+    """How much better "they take longer" explains the cohorts in flight than "fewer say yes", and how much longer.
 
     All arrays are (ages, keys): cohorts from the oldest to the newest, ``arrived`` from age 0 on (``arrived_by``).  The
     first number is the difference of the two greatest log likelihoods; positive says longer.  ``change_age`` is the age
@@ -46,11 +48,20 @@ def slower(asks: Floats, yeses: Floats, chance: Floats, arrived: Floats, change_
     return longer[best] - fewer, FACTORS[best]
 
 
-def back_on_time(asks: Floats, yeses: Floats, chance: Floats, arrived: Floats, factor: float) -> float:
-    """How much better the usual delays explain the cohorts in flight than delays ``factor`` times as long."""
+def back_on_time(asks: Floats, yeses: Floats, chance: Floats, arrived: Floats, oldest: int) -> float:
+    """How much better the usual delays explain the cohorts than any that are ``_MUCH_LONGER`` or more.
+
+    Shapes as in ``slower``; only cohorts up to the age ``oldest`` are asked.
+    """
     age = np.arange(len(asks))[::-1]
-    usual = _log_likelihood(asks, yeses, chance * arrived[age])
-    return usual - _log_likelihood(asks, yeses, chance * stretched(arrived, factor)[age])
+    rows = age <= oldest
+    age, asks, yeses, chance = age[rows], asks[rows], yeses[rows], chance[rows]
+    longer = [
+        _log_likelihood(asks, yeses, chance * stretched(arrived, factor)[age])
+        for factor in FACTORS
+        if factor >= _MUCH_LONGER
+    ]
+    return _log_likelihood(asks, yeses, chance * arrived[age]) - max(longer)
 
 
 def _log_likelihood(asks: Floats, yeses: Floats, due: Floats) -> float:

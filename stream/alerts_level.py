@@ -20,8 +20,8 @@ def wander(off: Floats, information: Floats, stands_alone: NDArray[np.bool_]) ->
 
     Binomial noise of different hours is independent, the walk is not: the products of residuals 1 to 3 hours apart have
     the mean wander^2 phi^lag whatever the number of asks.  Weighted least squares of these products (weights: what an
-    hour tells beside a walk of the usual size), with the usual wander as a prior of the weight of one observation of it;
-    keys that do not stand alone share theirs.
+    hour tells beside a walk of the usual size), with the usual wander as a prior of the weight of one observation of
+    it; keys that do not stand alone share theirs.
     """
     weight = information / (1 + information * USUAL_WANDER**2)
     products = np.zeros(off.shape[1])

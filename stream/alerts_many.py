@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 def due_alarms(statistic: NDArray[np.float64], patience: float, *, among: int) -> NDArray[np.bool_]:
     """Which streams alarm now, so that all of them together have a false alarm every ``patience`` minutes at most.
 
-    e-BH on patience: with K streams, the k largest alarm where the k-th of them is at least K * patience / k (Dandapanthula,
-    Ramdas, Multiple testing in multi-stream sequential change detection, arXiv 2501.04130; Wang, Ramdas 2022 for e-BH).
-    ``among`` is K: streams that cannot alarm now, as they have already, count too.
+    e-BH on patience: with K streams, the k largest alarm where the k-th of them is at least K * patience / k
+    (Dandapanthula, Ramdas, Multiple testing in multi-stream sequential change detection, arXiv 2501.04130; Wang,
+    Ramdas 2022 for e-BH). ``among`` is K: streams that cannot alarm now, as they have already, count too.
     """
     if statistic.size == 0:
         return np.zeros(0, dtype=np.bool_)

@@ -38,6 +38,7 @@ class State:
     # the usual
     hour_asks: Singles  # (RING, K) matured cohorts by hour, in the row hour % RING
     hour_yeses: Singles  # (RING, K)
+    usual_volume: Floats  # (2, K) asks, and all counts, a minute at this hour of the week
     delay_counts: Floats  # (W, K)
     coefficients: Floats  # (K, PARAMETERS)
     baseline_error: Floats  # (K)

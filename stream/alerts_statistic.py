@@ -12,24 +12,27 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-_CEILING = 1e200
-"""Far beyond any threshold; a statistic that is cut down stays a supermartingale."""
+_CEILING = 1e30
+_MOST = 10.0
+"""Caps of the statistic and of one cohort's log L, far beyond what an alarm needs: nothing overflows, and a statistic
+that
+is cut down stays a supermartingale."""
 
 
 def advance(statistic: Floats, evidence: NDArray[np.floating]) -> Floats:
     """One step of R <- (1 + R) L for each entry; ``evidence`` is log L."""
-    return np.asarray(np.minimum((1.0 + statistic) * np.exp(evidence.astype(np.float64)), _CEILING))
+    return np.asarray(np.minimum((1.0 + statistic) * np.exp(np.minimum(evidence, _MOST).astype(np.float64)), _CEILING))
 
 
 def advance_all(statistic: Floats, evidence: NDArray[np.float32]) -> Floats:
-    """``advance`` through the first axis of ``evidence``, the oldest first; ``statistic`` is left as it was."""
-    ratios = np.exp(np.minimum(evidence, np.float32(80.0))).astype(np.float64)
+    """``advance`` through the first axis of ``evidence``, the oldest first; ``evidence`` is used up."""
+    np.minimum(evidence, np.float32(_MOST), out=evidence)
+    np.exp(evidence, out=evidence)
     now = statistic.copy()
-    for ratio in ratios:
+    for ratio in evidence:
         now += 1.0
         now *= ratio
-        np.minimum(now, _CEILING, out=now)
-    return now
+    return np.asarray(np.minimum(now, _CEILING))
 
 
 def mixture(*statistics: Floats) -> Floats:

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
+from yesladder.alerting import alerts
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
 from yesladder.climbing import standing, tiers, value_first
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
@@ -702,5 +703,5 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-for _command in (walk, tiers, standing, leaps, momentum, hesitation, after_yes, too_soon, value_first):
+for _command in (alerts, walk, tiers, standing, leaps, momentum, hesitation, after_yes, too_soon, value_first):
     cli.add_command(_command)

@@ -79,10 +79,18 @@ def _contract() -> str:
 
 def _commands() -> str:
     lines = [_GENERATED, "# Commands", "", "Exit codes: 0 it worked, 1 it failed, 2 wrong usage or configuration.", ""]
-    for name, command in sorted(cli.commands.items()):
+    for name, command in sorted(_walk(cli)):
         context = click.Context(command, info_name=f"yesladder {name}", max_content_width=100, terminal_width=100)
         lines += [f"## yesladder {name}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(lines)
+
+
+def _walk(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """The commands and the groups of a group, by the words that call them."""
+    for name, command in group.commands.items():
+        yield before + name, command
+        if isinstance(command, click.Group):
+            yield from _walk(command, f"{before}{name} ")
 
 
 def _settings() -> str:

@@ -1,8 +1,8 @@
 """A simulated site: asks, chances and delays per minute, for many replications at once, each a column.
 
-Asks are Poisson with a daily and weekly shape and an hourly gamma factor (14 %); the chance of a yes is about 0.32 with a
-daily shape and an hourly AR(1) walk on the logit; a yes takes Exp(1 minute) or, as often, LogNormal(median 8, sigma 0.9),
-cut at an hour.  What goes wrong is said by a ``Fault``.
+Asks are Poisson with a daily and weekly shape and an hourly gamma factor (14 %); the chance of a yes is about 0.32
+with a daily shape and an hourly AR(1) walk on the logit; a yes takes Exp(1 minute) or, as often, LogNormal(median 8,
+sigma 0.9), cut at an hour.  What goes wrong is said by a ``Fault``.
 """
 
 from __future__ import annotations
@@ -23,19 +23,24 @@ _BUSY = 0.14
 
 @dataclass(frozen=True)
 class Fault:
-    """From minute ``start`` to ``end``: the chance of new asks, or the arrival of all yeses, falls by ``fall``.
+    """What goes wrong in each stream from its ``start`` on, for ``lasts`` minutes.
 
-    ``slow``: the delays of new asks are that many times as long.  ``ramp``: minutes over which a fall builds up.
-    ``silent``: nothing arrives.
+    ``fall``: of the chance of new asks, or of the arrival of all yeses.  ``slow``: the delays of new asks are that many
+    times as long.  ``ramp``: minutes over which the fall builds up.  ``silent``: nothing arrives.
     """
 
-    start: int
-    end: int
+    start: NDArray[np.int64]
+    lasts: int = 10**9
     fall: float = 0.0
     of: Literal["asks", "arrivals"] = "asks"
     slow: float = 1.0
-    ramp: int = 0
+    ramp: int = 1
     silent: bool = False
+
+    def grown(self, minute: int) -> Floats:
+        """How much of the fault there is in each stream, 0 to 1."""
+        since = minute - self.start
+        return np.where((since >= 0) & (since < self.lasts), np.minimum(1.0, (since + 1) / self.ramp), 0.0)
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Minute:
 
 
 def delay_shares(longer: float = 1.0) -> Floats:
-    """Share of yeses by whole minutes of delay; what takes longer than the window never comes."""
+    """Share of yeses by whole minutes of delay; what takes longer than the window never comes (so they may not add up)."""
     draw = np.random.default_rng(7)
     number = 2_000_000
     early = draw.exponential(1.0, number)
@@ -112,36 +117,30 @@ def live(
     streams = world.streams
     levels = walk(draw, minutes // 60 + 1, streams, world.wander, world.persistence, level)
     busy = draw.gamma(1 / _BUSY**2, _BUSY**2, (minutes // 60 + 1, streams))
-    usual = delay_shares()
-    longer = usual if fault is None or fault.slow == 1 else delay_shares(fault.slow)
-    coming = np.zeros((2 * WINDOW, WINDOW, streams))
+    usual = delay_shares()[:, None] * np.ones(streams)
+    longer = usual if fault is None or fault.slow == 1 else delay_shares(fault.slow)[:, None] * np.ones(streams)
+    coming = np.zeros((2 * WINDOW, WINDOW, streams), dtype=np.int64)
     for minute in range(minutes):
         at = np.array([minute])
-        asks = draw.poisson(world.rate * volume_shape(at)[0] * busy[minute // 60]).astype(np.int64)
+        asks = draw.poisson(world.rate * volume_shape(at)[0] * busy[minute // 60])
         chance = 1 / (1 + np.exp(-(chance_shape(at)[0] + levels[minute // 60])))
-        active = fault is not None and fault.start <= minute < fault.end
-        given = chance
-        shares = usual
-        kept = 1.0
-        if active and fault is not None:
-            grown = min(1.0, (minute - fault.start + 1) / fault.ramp) if fault.ramp else 1.0
-            kept = 1 - fault.fall * grown
-            shares = longer if fault.slow != 1 else usual
-            if fault.of == "asks":
-                given, kept = chance * kept, 1.0
-            if fault.silent:
-                asks, kept = np.zeros_like(asks), 0.0
-        answers = draw.binomial(asks, given)
-        left, rest = answers, 1.0
+        grown = np.zeros(streams) if fault is None else fault.grown(minute)
+        gone = grown * (0.0 if fault is None else fault.fall)
+        if fault is not None and fault.silent:
+            asks = np.where(grown > 0, 0, asks)
+            gone = grown
+        of_asks = fault is not None and fault.of == "asks" and not fault.silent
+        left = draw.binomial(asks, chance * (1 - gone) if of_asks else chance)
+        shares = np.where(grown > 0, longer, usual)
+        rest = np.ones(streams)
         for delay in range(WINDOW):
-            share = min(1.0, shares[delay] / rest) if rest > 1e-12 else 0.0
-            now = draw.binomial(left, share) if left.any() else left
+            if not left.any():
+                break
+            now = draw.binomial(left, np.minimum(1.0, shares[delay] / np.maximum(rest, 1e-12)))
             coming[(minute + delay) % (2 * WINDOW), delay] = now
             left = left - now
-            rest -= shares[delay]
+            rest = rest - shares[delay]
         slot = minute % (2 * WINDOW)
-        arrived = coming[slot]
-        if kept < 1:
-            arrived = draw.binomial(arrived.astype(np.int64), kept).astype(np.float64)
-        yield Minute(asks.astype(np.float64), arrived.copy(), chance)
+        arrived = coming[slot] if of_asks or not gone.any() else draw.binomial(coming[slot], 1 - gone)
+        yield Minute(asks.astype(np.float64), arrived.astype(np.float64), chance)
         coming[slot] = 0
