@@ -23,6 +23,7 @@ from stream.alerts_learning import TOLERATED, History, first_state, is_known, re
 from stream.alerts_many import due_alarms
 from stream.alerts_open import Notice, OpenAlarms
 from stream.alerts_quiet import SUSPECT, missing, recent_volume
+from stream.alerts_segments import Contribution, contributions
 from stream.alerts_state import State
 from stream.alerts_statistic import advance, advance_all, mixture, restart
 from stream.alerts_units import Units
@@ -113,6 +114,11 @@ class Detector:
     def lost(self, unit: int) -> tuple[float, float, float]:
         """Yeses lost so far since the change-point of the open alarm of a unit, with a 95% interval."""
         return self._alarms.lost(unit)
+
+    def explain(self, unit: int) -> tuple[Contribution, ...]:
+        """What each key of a unit contributes to its open alarm, most first."""
+        since, fall = int(self.state.change_point[unit]), float(self.state.fall[unit])
+        return contributions(self.state, self.units.members(unit), since, fall)
 
     def _read_delays(self) -> None:
         """The tables of delays that each step uses, from the oldest cohort in flight to the newest."""

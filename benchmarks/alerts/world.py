@@ -65,7 +65,8 @@ class Minute:
 
 
 def delay_shares(longer: float = 1.0) -> Floats:
-    """Share of yeses by whole minutes of delay; what takes longer than the window never comes (so they may not add up)."""
+    """Share of yeses by whole minutes of delay; what takes longer than the window never comes (so they may not add
+    up)."""
     draw = np.random.default_rng(7)
     number = 2_000_000
     early = draw.exponential(1.0, number)
