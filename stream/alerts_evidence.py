@@ -42,7 +42,8 @@ def by_cohort(
     evidence -= np.log1p(-due * (1 - epsilon))[:, :, None, :]
     evidence *= (asks - yeses)[:, None, None, :]
     np.multiply(yeses[:, None, None, :], gain_of_a_yes(epsilon), out=more)
-    return np.add(evidence, more, out=evidence)
+    evidence += more
+    return np.asarray(evidence)
 
 
 def by_minute(silent: Singles, yeses: Singles, hazard: Singles, epsilon: Singles) -> Singles:

@@ -50,11 +50,12 @@ def contributions(state: State, keys: NDArray[np.int64], since: int, fall: float
     order = np.argsort(-lost, kind="stable")
     return tuple(
         Contribution(
-            int(keys[i]),
-            float(lost[i]),
-            *(float(lost[i] + s * half[i]) for s in (-1, 1)),
-            float(share[i]),
-            float(evidence[i]),
+            key=int(keys[i]),
+            lost=float(lost[i]),
+            lost_low=float(lost[i] - half[i]),
+            lost_high=float(lost[i] + half[i]),
+            share=float(share[i]),
+            evidence=float(evidence[i]),
         )
         for i in order
     )

@@ -35,7 +35,7 @@ def test_days_of_the_week_that_differ_are_found_whichever_day_is_0() -> None:
 def test_days_that_differ_by_noise_only_are_one() -> None:
     draw = np.random.default_rng(3)
     asks = np.full(RING, 60.0)
-    baseline = fit_baseline(asks[:, None], draw.binomial(60, 0.3, RING)[:, None], WANDER, 0.9)
+    baseline = fit_baseline(asks[:, None], draw.binomial(60, 0.3, RING)[:, None].astype(np.float64), WANDER, 0.9)
 
     assert np.ptp(baseline.coefficients[0, -7:]) < 1e-3
 
