@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from answers.alerts_file import MinuteCounts
 from ladder.errors import UsageError
@@ -77,7 +76,7 @@ def replay(
         )
     start = max(start, first)
     catch_up = start - (window + 1)
-    detector = Detector.learn(_history(counts, arrival, start, catch_up, window), rules)
+    detector = Detector.learn(_history(counts, catch_up, window), rules)
     notices: list[Notice] = []
     bounds = np.searchsorted(arrival, np.arange(catch_up, last + 2))
     asks = np.zeros(len(counts.keys))
@@ -95,10 +94,10 @@ def replay(
     return Replay(_alarms(counts.keys, notices, detector), start, last)
 
 
-def _history(counts: MinuteCounts, arrival: NDArray[np.int64], start: int, until: int, window: int) -> History:
-    """Cohorts before ``until``, which have all matured by ``start``; rows that arrive later are not looked at."""
+def _history(counts: MinuteCounts, until: int, window: int) -> History:
+    """Cohorts before ``until``, which is a window before the replay starts: all of it had arrived by then."""
     keys = len(counts.keys)
-    known = (counts.ask_minute < until) & (arrival < start) & (counts.delay <= window)
+    known = (counts.ask_minute < until) & (counts.delay <= window)
     newest = (until - 1) // 60
     oldest = max(newest - RING + 1, int(counts.ask_minute.min()) // 60)
     known &= counts.ask_minute >= oldest * 60

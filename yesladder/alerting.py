@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 from rich.console import Console
+
+from yesladder.options import json_option, print_json
 
 
 @click.group()
@@ -44,8 +45,10 @@ def alerts() -> None:
     metavar="MINUTES",
     help="A yes that takes longer is none.",
 )
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with a chart.")
-@click.option("--json", "as_json", is_flag=True, help="Print the alarms as one JSON object.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False, path_type=Path), help="Also write a page with a chart of each alarm."
+)
+@json_option
 def backtest(
     file: Path, live_from: int | None, arl: float, budget: float | None, window: int, html: Path | None, as_json: bool
 ) -> None:
@@ -58,6 +61,7 @@ def backtest(
     Example: yesladder alerts backtest counts.parquet --live-from 40320 --json
     """
     from answers.alerts_file import read_counts
+    from answers.alerts_page import write_alerts_page
     from answers.alerts_replay import replay
     from answers.alerts_table import AlertsTable
     from answers.alerts_threshold import threshold_alerts
@@ -66,11 +70,13 @@ def backtest(
     counts = read_counts(file)
     rules = Rules(patience=arl) if budget is None else Rules(patience=MINUTES_A_MONTH / budget, together=True)
     found = replay(counts, live_from, rules, window)
+    if html is not None:
+        write_alerts_page(counts, found, threshold_alerts(counts, found.live_from), html)
     if as_json:
         alarms = [
             {"key": a.key, "minute": a.minute, "change_point": a.change_point, "lost": round(a.lost, 1), "kind": a.kind}
             for a in found.alarms
         ]
-        click.echo(json.dumps({"alarms": alarms}))
+        print_json({"alarms": alarms})
     else:
         Console().print(AlertsTable(found, threshold_alerts(counts, found.live_from)))

@@ -19,7 +19,7 @@ from alerts.contenders import Bocpd, Contender, Ewma, Hourly, Matured, Oracle, O
 from alerts.world import Fault, World, live, past
 from stream.alerts_learning import History
 
-TUNING, HELD_BACK = 1, 1001
+TUNING, HELD_BACK = 1, 2001
 FALLS = (0.1, 0.2, 0.4, 0.6)
 RATES = (1.0, 10.0, 100.0)
 QUIET = 10 * 1440

@@ -51,6 +51,27 @@ def test_a_fall_in_all_that_arrives_is_told() -> None:
     assert alarm.minute <= 345
 
 
+def test_what_is_lost_is_summed_up_from_a_change_long_ago() -> None:
+    counts = simulate(800, [40.0], [0.3], seed=25, falls=[0.13], since=300)
+    detector = Detector.learn(history([40.0], [0.3]))
+    missing, notices = [], []
+    for asks, yeses in zip(counts.asks, counts.yeses, strict=True):
+        notices += detector.step(asks, yeses)
+        missing.append(float(detector.state.due[-1, 0] - detector.state.came[-1, 0]))
+
+    alarm = notices[0]
+    assert alarm.change_point < alarm.minute - AGES
+    assert alarm.lost == pytest.approx(sum(missing[alarm.change_point : alarm.minute + 1]), rel=1e-4)
+
+
+def test_one_level_follows_a_fall_and_the_other_stops_when_it_looks_bad() -> None:
+    detector = Detector.learn(history([40.0], [0.3]), Rules(patience=1e300))
+    run(detector, simulate(500, [40.0], [0.3], seed=26, falls=[0.3], since=60))
+
+    follows, stopped = detector.state.level_mean[:, 0]
+    assert follows < stopped - 0.02
+
+
 def test_it_is_resolved_when_people_say_yes_again_and_can_be_raised_anew() -> None:
     falls = np.zeros((800, 3))
     falls[100:250, 2] = falls[600:, 2] = 0.6
@@ -95,6 +116,36 @@ def test_an_outage_is_no_drop(lasts: int) -> None:
     assert [notice.what for notice in notices] == ["alarm"] * 3 + ["resolved"] * 3
     assert {notice.change_point for notice in notices} == {300}
     assert [notice.minute for notice in notices][-3:] == [300 + lasts] * 3
+
+
+def test_two_minutes_without_counts_are_no_drop_and_no_alarm() -> None:
+    counts = silenced(simulate(400, [100.0], [0.5], seed=22), 300, 302)
+
+    assert run(Detector.learn(history([100.0], [0.5])), counts) == []
+
+
+def test_a_minute_of_suspicious_silence_is_no_evidence() -> None:
+    detector = Detector.learn(history([10.0], [0.3]))
+    run(detector, simulate(120, [10.0], [0.3], seed=23))
+    before = detector.state.by_minute.copy()
+
+    detector.step(np.zeros(1), np.zeros((AGES, 1)))
+
+    assert detector.state.by_minute == pytest.approx(before + 1)
+
+
+def test_the_usual_volume_is_that_of_the_hour() -> None:
+    past = history([60.0], [0.5])
+    past.asks[1::24] /= 10
+    past.yeses[1::24] /= 10
+    detector = Detector.learn(past)
+
+    volumes = []
+    for asks, yeses in zip(*vars(simulate(130, [60.0], [0.5], seed=24)).values(), strict=True):
+        detector.step(asks, yeses)
+        volumes.append(detector.state.usual_volume[:, 0].tolist())
+
+    assert [volumes[minute] for minute in (59, 60, 119, 120)] == [[60, 90], [6, 9], [6, 9], [60, 90]]
 
 
 def test_asks_that_stop_while_yeses_go_on_are_a_matter_of_tracking() -> None:
