@@ -9,9 +9,9 @@ import time
 from collections import Counter
 
 import numpy as np
-from alerts.world import Fault, World, live, past
 from measured import machine
 
+from alerts.world import Fault, World, live, past
 from stream.alerts import Detector, Rules
 from stream.alerts_learning import History
 from stream.alerts_open import Notice
@@ -62,15 +62,13 @@ def quiet(rate: float, streams: int, days: int, wander: float, rules: Rules | No
 
 def many(streams: int, days: int, budget: float) -> str:
     """False alarms of all streams together in 30 days with a budget and without, and planted drops found with it."""
-    row = []
-    for rules in (Rules(), Rules(patience=43_200 / budget, together=True)):
-        row.append(f"{quiet(10, streams, days, 0.05, rules) * streams:.1f}")
-    world = World(10, streams, SEED + 2)
+    pooled = Rules(patience=43_200 / budget, together=True)
+    row = [f"{quiet(10, streams, days, 0.05, rules) * streams:.1f}" for rules in (Rules(), pooled)]
     starts = np.where(np.arange(streams) < 45, 600, 10**8)
-    rules = Rules(patience=43_200 / budget, together=True)
-    found = {n.unit: n.minute - 599 for n in reversed(watched(world, 1200, Fault(starts, fall=0.4), rules)) if n.unit
-    < 45} return f"{row[0]} without, {row[1]} with; {len(found)} of 45 drops by 40 % found, median
-    {np.median(list(found.values())):.0f} min"
+    notices = watched(World(10, streams, SEED + 2), 1200, Fault(starts, fall=0.4), pooled)
+    found = {notice.unit: notice.minute - 599 for notice in reversed(notices) if notice.unit < 45}
+    late = np.median(list(found.values()))
+    return f"{row[0]} without, {row[1]} with; {len(found)} of 45 drops by 40 % found, median {late:.0f} minutes"
 
 
 def speed(keys: int, minutes: int) -> str:
@@ -84,8 +82,8 @@ def speed(keys: int, minutes: int) -> str:
     for now in counted:
         detector.step(now.asks, now.yeses)
     each = (time.process_time() - began) / minutes
-    return f"{keys:,} keys: {each * 1e3:.2f} ms a minute, {each / keys * 1e6:.1f} µs a key, {len(save(detector.state))
-    / keys:,.0f} bytes a key"
+    size = len(save(detector.state)) / keys
+    return f"{keys:,} keys: {each * 1e3:.2f} ms a minute, {each / keys * 1e6:.1f} µs a key, {size:,.0f} bytes a key"
 
 
 def main() -> None:
