@@ -12,7 +12,10 @@ from yesladder.options import json_option, print_json
 
 @click.group()
 def alerts() -> None:
-    """Alerts when the yes-rate of a step falls: docs/alerts.md says how they come about."""
+    """Alerts when the yes-rate of a step falls: docs/alerts.md says how they come about.
+
+    Example: yesladder alerts backtest counts.parquet --json
+    """
 
 
 @alerts.command()
