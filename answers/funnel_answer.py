@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from answers.funnel_columns import NONE, Columns, Prepared, microseconds, prepar
 from answers.funnel_engine import best_attempts, best_attempts_within, best_of_units
 from answers.funnel_question import Question
 from answers.funnel_steps import Meaning
-from answers.funnel_stream import Attempts, Ints, Rules
+from answers.funnel_stream import Attempts, Ints, Rules, grouped
 from answers.funnel_trend import Every, all_periods, has_matured, is_over, periods_of
 from ladder.rates import Rate, wilson
 
 EDGES_S = (0, 1, 10, 60, 600, 3600, 6 * 3600, 86_400, 7 * 86_400)
 """Where the bars of a histogram begin, in seconds; the last has no end."""
+
+NEVER = np.iinfo(np.int64).min
+"""For a time at which a step was reached."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,23 @@ class Answer:
         return found
 
 
+@dataclass(frozen=True)
+class Counted:
+    """Units by their best attempts.
+
+    ``reached``: a row for each unit, when it came to each step; ``NEVER`` where it did not.  ``ids``: theirs, where
+    they were read.  ``by_reached``, ``by_ids``, ``by_value``: the same for each value that a unit counts in (the places
+    of its name in ``labels``).
+    """
+
+    reached: Ints
+    ids: Sequence[str]
+    by_reached: Ints
+    by_ids: Sequence[str]
+    by_value: Ints
+    labels: Sequence[str]
+
+
 @dataclass
 class _Times:
     """Durations of one group of units, in microseconds, by step; grows part by part."""
@@ -124,15 +145,42 @@ class _Times:
     def empty(cls, steps: int) -> _Times:
         return cls(np.zeros(steps, np.int64), [[] for _ in range(steps)])
 
-    def add(self, at: Ints, time: Ints) -> None:
-        last = at[:, 0]
-        self.counts = self.counts + (at >= 0).sum(axis=0)
-        for column in range(1, at.shape[1]):
-            rows = np.flatnonzero(at[:, column] >= 0)
-            here = at[rows, column]
-            self.durations[column].append(time[here] - time[last[rows]])
+    def add(self, reached: Ints) -> None:
+        last = reached[:, 0]
+        self.counts = self.counts + (reached != NEVER).sum(axis=0)
+        for column in range(1, reached.shape[1]):
+            rows = np.flatnonzero(reached[:, column] != NEVER)
+            here = reached[rows, column]
+            self.durations[column].append(here - last[rows])
             last = last.copy()
             last[rows] = here
+
+
+def count(columns: Columns, question: Question, meaning: Meaning) -> Counted:
+    """The best attempts of units, and the values that they count in.  Pure."""
+    prepared = prepare(columns, question, meaning)
+    events, rules = prepared.events, rules_of(question)
+    if prepared.hold is None:
+        attempts = best_attempts(events, rules)
+    else:
+        attempts = best_of_units(best_attempts_within(events, rules, prepared.hold)[0], events)
+
+    def reached(found: Attempts) -> Ints:
+        if len(events.time) == 0:
+            return np.full(found.at.shape, NEVER, np.int64)
+        return np.where(found.at >= 0, events.time[found.at], NEVER)
+
+    def ids(found: Attempts) -> list[str]:
+        return [columns.ids[code] for code in prepared.unit[events.first[found.unit]].tolist()] if columns.ids else []
+
+    if prepared.by is None:
+        none = np.zeros(0, np.int64)
+        return Counted(reached(attempts), ids(attempts), none.reshape(0, rules.steps), [], none, [])
+    if question.attribution == "all":
+        by, value = _sharing(prepared, rules)
+    else:
+        by, value = attempts, _attributed(attempts, prepared.by, question)
+    return Counted(reached(attempts), ids(attempts), reached(by), ids(by), value, [*prepared.labels, NONE])
 
 
 @dataclass
@@ -143,7 +191,6 @@ class Tally:
     """
 
     question: Question
-    meaning: Meaning
     listed: int | None = None
     as_of: datetime | None = None
     _all: _Times = field(init=False)
@@ -155,42 +202,30 @@ class Tally:
     def __post_init__(self) -> None:
         self._all = _Times.empty(len(self.question.steps))
 
-    def add(self, columns: Columns) -> None:
+    def add(self, counted: Counted) -> None:
         """Count units that no other part has."""
-        question = self.question
-        prepared = prepare(columns, question, self.meaning)
-        events, rules = prepared.events, rules_of(question)
-        if prepared.hold is None:
-            attempts = best_attempts(events, rules)
-        else:
-            attempts = best_of_units(best_attempts_within(events, rules, prepared.hold)[0], events)
-        self._all.add(attempts.at, events.time)
+        self._all.add(counted.reached)
         if self.listed is not None:
-            there = attempts.unit[attempts.at[:, self.listed - 1] >= 0]
-            self._ids += [columns.ids[code] for code in prepared.unit[events.first[there]].tolist()]
-        if question.trend is not None:
-            self._book(attempts.at, events.time, question.trend)
-        if prepared.by is None:
-            return
-        values, labels = prepared.by, [*prepared.labels, NONE]
-        if question.attribution == "all":
-            attempts, of_attempt = _sharing(prepared, rules)
-        else:
-            of_attempt = _attributed(attempts, values, question)
-        for code in np.unique(of_attempt).tolist():
-            times = self._by.setdefault(labels[code], _Times.empty(len(question.steps)))
-            times.add(attempts.at[of_attempt == code], events.time)
+            there = np.flatnonzero(counted.reached[:, self.listed - 1] != NEVER)
+            self._ids += [counted.ids[row] for row in there.tolist()]
+        if self.question.trend is not None:
+            self._book(counted.reached, self.question.trend)
+        # Rows of a value together: one look at all of them, not one for each value.
+        order = np.argsort(counted.by_value, kind="stable")
+        codes = counted.by_value[order]
+        for first, end in pairwise(grouped(codes + 1).tolist() if len(codes) else []):
+            times = self._by.setdefault(counted.labels[codes[first]], _Times.empty(len(self.question.steps)))
+            times.add(counted.by_reached[order[first:end]])
 
-    def _book(self, at: Ints, time: Ints, every: Every) -> None:
+    def _book(self, reached: Ints, every: Every) -> None:
         if self.as_of is None:
             raise ValueError("a trend needs to know up to when events are known")
-        starts = time[at[:, 0]]
-        periods = periods_of(starts, every)
-        matured = has_matured(starts, rules_of(self.question).window_us, microseconds(self.as_of))
+        periods = periods_of(reached[:, 0], every)
+        matured = has_matured(reached[:, 0], rules_of(self.question).window_us, microseconds(self.as_of))
         for flags, booked in ((matured, self._matured), (~matured, self._in_flight)):
             for period in np.unique(periods[flags]).tolist():
                 times = booked.setdefault(period, _Times.empty(len(self.question.steps)))
-                times.add(at[flags & (periods == period)], time)
+                times.add(reached[flags & (periods == period)])
 
     def _trend(self) -> Iterator[PeriodResult]:
         question = self.question
@@ -258,9 +293,9 @@ def answer(
 
     Raises ``ValueError`` for a trend without ``as_of``.
     """
-    tally = Tally(question, meaning, listed, as_of)
+    tally = Tally(question, listed, as_of)
     for part in parts:
-        tally.add(part)
+        tally.add(count(part, question, meaning))
     return tally.answer()
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+import duckdb
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -49,7 +50,7 @@ ARRIVAL = ("received_at", "source", "source_partition", "record_offset")
 """The order of arrival, most of which is in the first: the others are read only where that does not decide."""
 
 
-_PERSONS = """
+PERSONS = """
     select visitor_id as linked_visitor, user_id as person
     from intermediate.int_identity_links
     qualify row_number() over (partition by visitor_id order by first_linked_at, user_id) = 1
@@ -63,7 +64,7 @@ _SESSIONS = """
             session_id,
             visitor_id as session_visitor,
             unnest(list_transform(sequence, lambda entry: entry.event_id)) as session_event
-        from staging.stg_sessions
+        from {sessions}
     ) as places
     where not exists (
         select 1
@@ -74,7 +75,9 @@ _SESSIONS = """
 
 
 @dataclass(frozen=True)
-class _Query:
+class Query:
+    """One statement and its parameters."""
+
     text: str
     values: tuple[Any, ...] = ()
 
@@ -96,26 +99,51 @@ def read_parts(
     Raises ``UsageError`` where nothing was built yet, and for sessions that another ladder cut.
     """
     with open_marts(warehouse, ladder if question.unit == "session" else None) as marts:
-        properties = sorted(properties_of(question, meaning))
-        names = sorted(meaning.known_names)
         ((rows, copies),) = marts.execute(
             "select (select count(*) from lake.events), (select count(*) from staging.stg_event_copies)"
         ).fetchall()
-        parts = min(-(-max(rows, 1) // part_rows), _MOST_PARTS)
-        done = 0
-        for arrival in (ARRIVAL[:1], ARRIVAL):
-            query = _query(question, meaning, names, properties, arrival, with_ids=with_ids, has_copies=copies > 0)
-            shelf = Shelf(parts, most_bytes)
-            for batch in marts.sql(query.text, params=query.values).to_arrow_reader(_BATCH_ROWS):
-                _lay(shelf, batch, parts, done)
-            for number, part in shelf.take_up():
-                ordered = in_order(part["unit_hash"], part["unit_check"], part["time"], _arrival(part, arrival))
-                if not ordered.is_decided and len(arrival) < len(ARRIVAL):
-                    break  # from here on once more, with all that tells how events arrived
-                yield _columns(part, ordered, names, properties, with_ids=with_ids)
-                done = number + 1
-            else:
-                return
+        found = events_query(question, meaning, has_copies=copies > 0)
+        parts = -(-rows // part_rows)
+        yield from in_parts(marts, found, question, meaning, parts=parts, with_ids=with_ids, most_bytes=most_bytes)
+
+
+def in_parts(
+    marts: duckdb.DuckDBPyConnection,
+    events: Query,
+    question: Question,
+    meaning: Meaning,
+    *,
+    parts: int,
+    with_ids: bool = True,
+    most_bytes: int = MOST_BYTES,
+) -> Iterator[Columns]:
+    """The rows of a query with the columns of ``events_query``, put in order."""
+    parts = min(max(parts, 1), _MOST_PARTS)
+    names, properties = read_of(question, meaning)
+    done = 0
+    for arrival in (ARRIVAL[:1], ARRIVAL):
+        wanted = ["time", "name_code", *arrival, *(f"property_{number}" for number in range(len(properties)))]
+        shelf = Shelf(parts, most_bytes)
+        rows = marts.sql(
+            "select hash(unit) as unit_hash, hash(unit || '#') as unit_check,"
+            f" {'unit, ' if with_ids else ''}{', '.join(wanted)} from ({events.text})",
+            params=events.values,
+        )
+        for batch in rows.to_arrow_reader(_BATCH_ROWS):
+            _lay(shelf, batch, parts, done)
+        for number, part in shelf.take_up():
+            ordered = in_order(part["unit_hash"], part["unit_check"], part["time"], _arrival(part, arrival))
+            if not ordered.is_decided and len(arrival) < len(ARRIVAL):
+                break  # from here on once more, with all that tells how events arrived
+            yield _columns(part, ordered, names, properties, with_ids=with_ids)
+            done = number + 1
+        else:
+            return
+
+
+def read_of(question: Question, meaning: Meaning) -> tuple[list[str], list[str]]:
+    """The names of events and the properties that are read, in the order in which columns and codes have them."""
+    return sorted(meaning.known_names), sorted(properties_of(question, meaning))
 
 
 def known_until(warehouse: Path) -> datetime | None:
@@ -129,17 +157,23 @@ def _reads_all(question: Question, meaning: Meaning) -> bool:
     return meaning.any_name or question.order == "strict"
 
 
-def _query(
+def events_query(
     question: Question,
     meaning: Meaning,
-    names: Sequence[str],
-    properties: Sequence[str],
-    arrival: Sequence[str],
     *,
-    with_ids: bool,
     has_copies: bool,
-) -> _Query:
-    unit = _unit(question.unit)
+    only: str = "true",
+    sessions: str = "staging.stg_sessions",
+    persons: bool = True,
+) -> Query:
+    """The events that matter: unit, time, name_code (-1: of no name that is meant), ``ARRIVAL`` and property_0, ...
+
+    ``has_copies``: some event landed more than once; where none did the lake has the same rows and spares looking for
+    copies.  ``only``: a condition on ``events``.  ``sessions``: the relation that has them.  ``persons``: units are
+    users where the question wants them, else their visitors.
+    """
+    names, properties = read_of(question, meaning)
+    unit = _unit(question.unit if persons or question.unit != "user" else "visitor")
     columns = [_property(name) for name in properties]
     values: list[Any] = [names, *unit.values]
     values += [value for column in columns for value in column.values]
@@ -153,52 +187,44 @@ def _query(
         if question.until is not None:
             conditions.append("occurred_at <= ?::timestamptz + to_microseconds(?)")
             values += [question.until, in_microseconds(question.window)]
-    # Where nothing landed twice the view has the same rows, and looks for their copies for a third of the time.
     source = "staging.stg_events" if has_copies else "(select *, partition as source_partition from lake.events)"
     source += " as events"
-    if question.unit == "user":
-        source += f" left join ({_PERSONS}) as persons on persons.linked_visitor = events.visitor_id"
+    if question.unit == "user" and persons:
+        source += f" left join ({PERSONS}) as persons on persons.linked_visitor = events.visitor_id"
     if question.unit == "session":
         source += (
-            f" inner join ({_SESSIONS}) as places"
+            f" inner join ({_SESSIONS.format(sessions=sessions)}) as places"
             " on places.session_event = events.event_id and places.session_visitor = events.visitor_id"
         )
     selected = "".join(f", {column.text} as property_{number}" for number, column in enumerate(columns))
-    wanted = [
-        "hash(unit) as unit_hash",
-        "hash(unit || '#') as unit_check",
-        *(["unit"] if with_ids else []),
-        "epoch_us(occurred_at) as time",
-        "name_code",
-        *(f"epoch_us({name}) as {name}" if name == "received_at" else name for name in arrival),
-        *(f"property_{number}" for number in range(len(columns))),
-    ]
     kind = "tinyint" if len(names) < 128 else "integer"
-    return _Query(
-        f"select {', '.join(wanted)} from (select occurred_at, {', '.join(arrival)},"
+    outer = "".join(f", property_{number}" for number in range(len(columns)))
+    return Query(
+        "select unit, epoch_us(occurred_at) as time, name_code, epoch_us(received_at) as received_at,"
+        f" source, source_partition, record_offset{outer} from (select occurred_at, {', '.join(ARRIVAL)},"
         f" (coalesce(list_position(?::varchar[], name), 0) - 1)::{kind} as name_code, {unit.text} as unit{selected}"
-        f" from {source}) where {' and '.join(conditions)}",
+        f" from {source} where {only}) where {' and '.join(conditions)}",
         tuple(values),
     )
 
 
-def _unit(unit: str) -> _Query:
+def _unit(unit: str) -> Query:
     if unit == "visitor":
-        return _Query("events.visitor_id")
+        return Query("events.visitor_id")
     if unit == "user":
-        return _Query("coalesce(persons.person, events.visitor_id)")
+        return Query("coalesce(persons.person, events.visitor_id)")
     if unit == "session":
-        return _Query("places.session_id")
+        return Query("places.session_id")
     if unit in COLUMNS:
-        return _Query(f"events.{unit}")
-    return _Query(f"case when json_valid({_OWN}) then json_extract_string({_OWN}, ?) end", (_pointer(unit),))
+        return Query(f"events.{unit}")
+    return Query(f"case when json_valid({_OWN}) then json_extract_string({_OWN}, ?) end", (_pointer(unit),))
 
 
-def _property(name: str) -> _Query:
+def _property(name: str) -> Query:
     """Columns are text, properties are JSON."""
     if name in COLUMNS:
-        return _Query(f"events.{name}")
-    return _Query(f"case when json_valid({_OWN}) then json_extract({_OWN}, ?)::varchar end", (_pointer(name),))
+        return Query(f"events.{name}")
+    return Query(f"case when json_valid({_OWN}) then json_extract({_OWN}, ?)::varchar end", (_pointer(name),))
 
 
 def _pointer(name: str) -> str:

@@ -3,8 +3,7 @@
     python benchmarks/funnel.py FOLDER [--events 20000000] [--visitors 1000000] [--runs 3]
 
 FOLDER is for the data (about 60 bytes an event), made once and kept.  Every run is a process of its own, interleaved;
-CPU seconds are compared, since cores are shared.  chdb is measured where it is installed (it is not among the locked
-packages: `uv pip install chdb`).
+CPU seconds are compared, since cores are shared.  chdb is among the locked packages: `uv sync --group peers`.
 """
 
 from __future__ import annotations

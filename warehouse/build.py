@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 import msgspec
@@ -37,6 +37,16 @@ Progress = Callable[[str], None]
 """Told in a few words what is being done now."""
 
 Files = Mapping[str, frozenset[str]]
+
+
+class Kept(Protocol):
+    """What else is kept in the marts' file and brought up to date by every build."""
+
+    def is_due(self, marts: Path) -> bool:
+        """Whether there is something to do to these marts though nothing has landed."""
+
+    def renew(self, marts: duckdb.DuckDBPyConnection) -> None:
+        """Do it, in the file that will take the marts' place; ``meta_builds`` has this build's row already."""
 
 
 class BuildError(YesladderError):
@@ -114,13 +124,14 @@ def build(
     progress: Progress | None = None,
     now: datetime,
     patience_s: float = 0,
+    kept: Kept | None = None,
 ) -> BuildResult:
     """Bring the marts beside the lake up to date: incrementally, or from scratch where they cannot be mended.
 
     They are built from scratch when ``full`` says so, on the first build, and when the ladder, the SQL or rows already
     built have changed.  ``accept`` lets all batches in that are held back now.  ``gate``: one that is loaded already
     (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
-    ``patience_s``: how long to wait for another build to end.
+    ``patience_s``: how long to wait for another build to end.  ``kept``: what is kept beside the marts' own tables.
     Raises ``Locked``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
     """
     warehouse = lake.root.parent
@@ -156,16 +167,22 @@ def build(
             warnings=(),
             seconds={},
         )
-        if last is not None and not plan.full and last.root == str(lake.root) and _union(known, new) == last.files:
+        same = last is not None and not plan.full and last.root == str(lake.root) and _union(known, new) == last.files
+        if same and (kept is None or not kept.is_due(marts)):
             return replace(result, seconds=clock.seconds)
 
         _begin(building, marts, lake, ladder, plan.full, known, new)
-        try:
-            warnings = dbt_build(
-                building, work, full=plan.full, on_node=lambda node, done, total: tell(f"{node} ({done} of {total})")
-            )
-        except DbtError as error:
-            raise BuildError(f"the marts were not renewed: {error}") from error
+        warnings: list[str] = []
+        if not same:
+            try:
+                warnings += dbt_build(
+                    building,
+                    work,
+                    full=plan.full,
+                    on_node=lambda node, done, total: tell(f"{node} ({done} of {total})"),
+                )
+            except DbtError as error:
+                raise BuildError(f"the marts were not renewed: {error}") from error
         clock.lap("sql")
         built = Built(
             started_at=now,
@@ -178,7 +195,9 @@ def build(
             versions=plan.versions,
             files=_union(known, new),
         )
-        warnings += _finish(building, marts, built)
+        if kept is not None:
+            tell("saved funnels")
+        warnings += _finish(building, marts, built, kept)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
 
@@ -290,8 +309,11 @@ def _begin(building: Path, marts: Path, lake: Lake, ladder: Ladder, full: bool, 
         connection.close()
 
 
-def _finish(building: Path, marts: Path, built: Built) -> list[str]:
-    """Write down what was built, and let the new file take the old one's place.  Returns what people should know."""
+def _finish(building: Path, marts: Path, built: Built, kept: Kept | None) -> list[str]:
+    """Write down what was built, renew what is kept beside it, and let the new file take the old one's place.
+
+    Returns what people should know.
+    """
     connection = duckdb.connect(str(building))
     try:
         left_out = connection.execute(
@@ -299,6 +321,8 @@ def _finish(building: Path, marts: Path, built: Built) -> list[str]:
             [built.ladder],
         ).fetchall()
         write_built(connection, built, marts)
+        if kept is not None:
+            kept.renew(connection)
         connection.execute("checkpoint")
     finally:
         connection.close()

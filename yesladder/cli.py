@@ -70,6 +70,15 @@ def cli() -> None:
     """
 
 
+_FUNNELS = Path("funnels.toml")
+_funnels_option = click.option(
+    "--funnels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=_FUNNELS,
+    show_default=True,
+    help="The file of saved funnels.",
+)
+
 _CONNECTION = ("brokers", "topic", "partitions", "replication", "security_protocol", "sasl_mechanism", "username")
 
 
@@ -328,23 +337,29 @@ def simulate(
 @settings_options("warehouse", "ladder")
 @click.option("--full", is_flag=True, help="Build every mart from scratch.")
 @click.option("--accept", is_flag=True, help="Let in what the quality gate holds back.")
+@_funnels_option
 @_json_option
-def build(full: bool, accept: bool, as_json: bool, **options: Any) -> None:
-    """Check what has landed (Great Expectations), then bring the marts up to date (dbt).
+def build(full: bool, accept: bool, funnels: Path, as_json: bool, **options: Any) -> None:
+    """Check what has landed (Great Expectations), then bring the marts (dbt) and the saved funnels up to date.
 
     Example: yesladder build --full
     """
+    from answers.funnel_file import load_funnels
+    from answers.funnel_kept import SavedFunnels
     from warehouse.build import build as run
 
     settings = read_settings(**options)
+    ladder = settings.load_ladder()
+    saved = load_funnels(funnels) if funnels.exists() or funnels != _FUNNELS else {}
     with status("building the marts", quiet=as_json) as say:
         done = run(
             _lake(settings, must_exist=True),
-            settings.load_ladder(),
+            ladder,
             full=full,
             accept=accept,
             progress=say,
             now=datetime.now(UTC),
+            kept=SavedFunnels(saved, ladder),
         )
     if as_json:
         _print_json(done.to_dict())
@@ -521,13 +536,7 @@ _A_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"])
     help="Names of events, or tier:NAME[:ROLE] and step:NAME[:ROLE] of the ladder (role yes where none is named).",
 )
 @click.option("--saved", metavar="NAME", help="A funnel from the file of saved funnels; then no other question.")
-@click.option(
-    "--funnels",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=Path("funnels.toml"),
-    show_default=True,
-    help="The file of saved funnels.",
-)
+@_funnels_option
 @click.option(
     "--order",
     type=click.Choice(["ordered", "strict", "unordered"]),
@@ -570,6 +579,7 @@ def funnel(
     """
     from answers.funnel import answer_question
     from answers.funnel_file import chosen
+    from answers.funnel_kept import kept_answer
     from answers.funnel_table import FunnelTable, as_csv as csv_of
 
     if as_csv and (as_json or listed is not None or histogram or options["trend"] is not None):
@@ -578,7 +588,10 @@ def funnel(
     question = chosen(options, saved, funnels)
     if listed is not None and listed > len(question.steps):
         raise UsageError(f"--list: {listed} is no step; there are 1 to {len(question.steps)}")
-    found = answer_question(settings.warehouse, settings.load_ladder(), question, listed=listed)
+    ladder = settings.load_ladder()
+    found = None if saved is None else kept_answer(settings.warehouse, ladder, saved, question, listed=listed)
+    if found is None:
+        found = answer_question(settings.warehouse, ladder, question, listed=listed)
     if as_json:
         _print_json(found.to_dict(histogram=histogram))
     elif as_csv:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from answers.funnel_file import load_funnels
+from answers.funnel_kept import SavedFunnels
 from tests.suites.funnel_page import PAGE, examples, saved_funnels
 from tests.suites.seeded_lake import NOW
 from warehouse.build import build
@@ -33,9 +35,9 @@ def folder(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (made / "some.ndjson").write_bytes(b"".join(islice(lines, 10_000)))
     lake = Lake(warehouse / "lake")
     backfill([made / "some.ndjson"], lake, ladder, now=NOW)
-    build(lake, ladder, gate=gate, now=NOW)
     (warehouse / "ladder.toml").write_text(ladder_text("moodle_edify"), encoding="utf-8")
     (made / "funnels.toml").write_text(saved_funnels(TEXT), encoding="utf-8")
+    build(lake, ladder, gate=gate, now=NOW, kept=SavedFunnels(load_funnels(made / "funnels.toml"), ladder))
     return made
 
 

@@ -1,0 +1,107 @@
+"""Kept funnels after each portion of events are what looking at all events gives, for any question."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import msgspec
+from hypothesis import given, settings, strategies as st
+
+from answers.funnel_answer import answer
+from answers.funnel_events import events_query, in_parts
+from answers.funnel_kept import SavedFunnels, read_kept
+from answers.funnel_steps import meaning_of
+from ladder.errors import UsageError
+from ladder.tiers import builtin_ladder
+from tests.suites.funnel_asked import BEGIN, UNIT, question_of
+from tests.suites.funnel_cases import cases
+from tests.suites.funnel_oracle import Asked, Happened
+
+LADDER = builtin_ladder()
+
+
+class Marts:
+    """The tables of the marts that funnels read, over events that land in portions."""
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute(
+            """
+            set TimeZone = 'UTC';
+            create schema lake; create schema staging; create schema intermediate;
+            create table lake.events (
+                event_id varchar, visitor_id varchar, user_id varchar, kind varchar, name varchar, properties varchar,
+                occurred_at timestamptz, received_at timestamptz, source varchar, partition integer,
+                record_offset bigint, is_new boolean
+            );
+            create table lake.sessions (is_new boolean);
+            create table main.meta_builds (build integer);
+            create table staging.stg_event_copies (event_id varchar);
+            create view staging.stg_new_event_ids as select event_id from lake.events where is_new;
+            create table staging.stg_sessions (
+                session_id varchar, visitor_id varchar, started_at timestamptz, ended_at timestamptz,
+                sequence struct(event_id varchar)[], is_new boolean
+            );
+            create view intermediate.int_touched_sessions as from staging.stg_sessions where is_new;
+            create table intermediate.int_repeated_events (session_id varchar, event_id varchar);
+            create view intermediate.int_identity_links as
+                select visitor_id, user_id, min(occurred_at) as first_linked_at from lake.events
+                where kind = 'identify' and user_id is not null group by visitor_id, user_id;
+            """
+        )
+        self._offset = 0
+
+    def land(self, events: list[Happened]) -> None:
+        """One build's events, each visitor's a session of its own."""
+        run = self.connection.execute
+        run("update lake.events set is_new = false")
+        run("update staging.stg_sessions set is_new = false")
+        run("insert into main.meta_builds select coalesce(max(build), 0) + 1 from main.meta_builds")
+        of_visitor: dict[str, list[tuple[str, datetime]]] = {}
+        for event in events:
+            self._offset += 1
+            event_id, at = f"e{self._offset}", BEGIN + event.at * UNIT
+            user = event.properties.get("q")
+            kind = "identify" if user else "track"
+            properties = msgspec.json.encode(event.properties).decode()
+            run(
+                "insert into lake.events values (?, ?, ?, ?, ?, ?, ?, ?, 's', 0, ?, true)",
+                [event_id, event.unit, user, kind, event.name, properties, at, at, self._offset],
+            )
+            of_visitor.setdefault(event.unit, []).append((event_id, at))
+        for visitor, theirs in of_visitor.items():
+            times = [at for _, at in theirs]
+            sequence = [{"event_id": event_id} for event_id, _ in theirs]
+            run(
+                "insert into staging.stg_sessions values (?, ?, ?, ?, ?, true)",
+                [f"{visitor}@{self._offset}", visitor, min(times), max(times), sequence],
+            )
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.data(), cases(), st.sampled_from(["visitor", "user", "session", "p"]), st.sampled_from([None, "day"]))
+def test_after_each_portion_the_kept_answer_is_that_of_all_events(
+    data: Any, case: tuple[list[Happened], Asked], unit: str, trend: str | None
+) -> None:
+    events, asked = case
+    try:
+        question = replace(question_of(asked, trend=trend), unit=unit)
+    except UsageError:
+        return
+    events = [*events, *(replace(event, unit=f"{event.unit} too") for event in events[::2])]
+    portion_of = [data.draw(st.integers(0, 3)) for _ in events]
+    saved, meaning, marts = SavedFunnels({"one": question}, LADDER), meaning_of(question, LADDER), Marts()
+    made = None
+    for portion in range(4):
+        marts.land([event for event, at in zip(events, portion_of, strict=True) if at == portion])
+        saved.renew(marts.connection)
+        ((newest,),) = marts.connection.execute("select max(occurred_at) from lake.events").fetchall()
+        read = in_parts(marts.connection, events_query(question, meaning, has_copies=False), question, meaning, parts=2)
+        wanted = answer(read, question, meaning, listed=1, as_of=newest or datetime(1970, 1, 1, tzinfo=UTC))
+        assert read_kept(marts.connection, "one", question, meaning, listed=1) == wanted
+        ((number,),) = marts.connection.execute("select number from funnels.saved").fetchall()
+        assert number == (made or number), "added to, not made anew"
+        made = number
