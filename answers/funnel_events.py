@@ -17,7 +17,6 @@ from typing import Any, cast
 import duckdb
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from answers.funnel_columns import Columns
@@ -99,11 +98,9 @@ def read_parts(
     Raises ``UsageError`` where nothing was built yet, and for sessions that another ladder cut.
     """
     with open_marts(warehouse, ladder if question.unit == "session" else None) as marts:
-        ((rows, copies),) = marts.execute(
-            "select (select count(*) from lake.events), (select count(*) from staging.stg_event_copies)"
-        ).fetchall()
+        ((copies,),) = marts.execute("select count(*) from staging.stg_event_copies").fetchall()
         found = events_query(question, meaning, has_copies=copies > 0)
-        parts = -(-rows // part_rows)
+        parts = -(-sum(landed(marts)) // part_rows)
         yield from in_parts(marts, found, question, meaning, parts=parts, with_ids=with_ids, most_bytes=most_bytes)
 
 
@@ -117,33 +114,67 @@ def in_parts(
     with_ids: bool = True,
     most_bytes: int = MOST_BYTES,
 ) -> Iterator[Columns]:
-    """The rows of a query with the columns of ``events_query``, put in order."""
+    """The rows of a query with the columns of ``events_query``, put in order.
+
+    Units with events that the first column of ``ARRIVAL`` does not tell apart are read once more, with all of them.
+    """
     parts = min(max(parts, 1), _MOST_PARTS)
-    names, properties = read_of(question, meaning)
-    done = 0
-    for arrival in (ARRIVAL[:1], ARRIVAL):
-        wanted = ["time", "name_code", *arrival, *(f"property_{number}" for number in range(len(properties)))]
-        shelf = Shelf(parts, most_bytes)
-        rows = marts.sql(
-            "select hash(unit) as unit_hash, hash(unit || '#') as unit_check,"
-            f" {'unit, ' if with_ids else ''}{', '.join(wanted)} from ({events.text})",
-            params=events.values,
-        )
-        for batch in rows.to_arrow_reader(_BATCH_ROWS):
-            _lay(shelf, batch, parts, done)
-        for number, part in shelf.take_up():
-            ordered = in_order(part["unit_hash"], part["unit_check"], part["time"], _arrival(part, arrival))
-            if not ordered.is_decided and len(arrival) < len(ARRIVAL):
-                break  # from here on once more, with all that tells how events arrived
-            yield _columns(part, ordered, names, properties, with_ids=with_ids)
-            done = number + 1
-        else:
-            return
+    asked = read_of(question, meaning)
+    again: list[int] = []
+    left = 0
+    for part in _read(marts, events, ARRIVAL[:1], asked, parts, most_bytes, with_ids=with_ids):
+        ordered = _ordered(part, ARRIVAL[:1])
+        if len(ordered.undecided):
+            units = np.unique(part["unit_hash"][ordered.undecided])
+            again += units.tolist()
+            rows = np.flatnonzero(~np.isin(part["unit_hash"], units))
+            left += len(part["time"]) - len(rows)
+            if len(rows) == 0:
+                continue
+            part = _some(part, rows)
+            ordered = _ordered(part, ARRIVAL[:1])
+        yield _columns(part, ordered, asked, with_ids=with_ids)
+    if again:
+        those = f"select * from ({events.text}) where hash(unit) in (select unnest(?::ubigint[]))"
+        undecided = Query(those, (*events.values, again))
+        parts = min(-(-left // PART_ROWS), _MOST_PARTS)
+        for part in _read(marts, undecided, ARRIVAL, asked, parts, most_bytes, with_ids=with_ids):
+            yield _columns(part, _ordered(part, ARRIVAL), asked, with_ids=with_ids)
+
+
+def _read(
+    marts: duckdb.DuckDBPyConnection,
+    events: Query,
+    arrival: Sequence[str],
+    asked: tuple[Sequence[str], Sequence[str]],
+    parts: int,
+    most_bytes: int,
+    *,
+    with_ids: bool,
+) -> Iterator[dict[str, Any]]:
+    """The columns of each part that has rows."""
+    wanted = ["time", "name_code", *arrival, *(f"property_{number}" for number in range(len(asked[1])))]
+    rows = marts.sql(
+        "select hash(unit) as unit_hash, hash(unit || '#') as unit_check,"
+        f" {'unit, ' if with_ids else ''}{', '.join(wanted)} from ({events.text})",
+        params=events.values,
+    )
+    shelf = Shelf(parts, most_bytes)
+    for batch in rows.to_arrow_reader(_BATCH_ROWS):
+        _lay(shelf, batch, parts)
+    return shelf.take_up()
 
 
 def read_of(question: Question, meaning: Meaning) -> tuple[list[str], list[str]]:
     """The names of events and the properties that are read, in the order in which columns and codes have them."""
     return sorted(meaning.known_names), sorted(properties_of(question, meaning))
+
+
+def landed(marts: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """How many events, copies among them, were there before the last build, and how many are new to it."""
+    # Asked for all of them at once, DuckDB would read a column.
+    rows = dict(marts.execute("select is_new, count(*) from lake.events group by is_new").fetchall())
+    return rows.get(False, 0), rows.get(True, 0)
 
 
 def known_until(warehouse: Path) -> datetime | None:
@@ -175,7 +206,7 @@ def events_query(
     names, properties = read_of(question, meaning)
     unit = _unit(question.unit if persons or question.unit != "user" else "visitor")
     columns = [_property(name) for name in properties]
-    values: list[Any] = [names, *unit.values]
+    values: list[Any] = [*names, *unit.values]
     values += [value for column in columns for value in column.values]
     conditions: list[str] = ["unit is not null"]
     if not _reads_all(question, meaning):
@@ -198,11 +229,12 @@ def events_query(
         )
     selected = "".join(f", {column.text} as property_{number}" for number, column in enumerate(columns))
     kind = "tinyint" if len(names) < 128 else "integer"
+    whens = " ".join(f"when ? then {code}" for code in range(len(names))) or "when null then -1"
     outer = "".join(f", property_{number}" for number in range(len(columns)))
     return Query(
-        "select unit, epoch_us(occurred_at) as time, name_code, epoch_us(received_at) as received_at,"
-        f" source, source_partition, record_offset{outer} from (select occurred_at, {', '.join(ARRIVAL)},"
-        f" (coalesce(list_position(?::varchar[], name), 0) - 1)::{kind} as name_code, {unit.text} as unit{selected}"
+        f"select unit, occurred_at as time, name_code, {', '.join(ARRIVAL)}{outer}"
+        f" from (select occurred_at, {', '.join(ARRIVAL)},"
+        f" (case name {whens} else -1 end)::{kind} as name_code, {unit.text} as unit{selected}"
         f" from {source} where {only}) where {' and '.join(conditions)}",
         tuple(values),
     )
@@ -231,8 +263,8 @@ def _pointer(name: str) -> str:
     return "/" + name.removeprefix(JSON).replace("~", "~0").replace("/", "~1")
 
 
-def _lay(shelf: Shelf, batch: pa.RecordBatch, parts: int, first: int) -> None:
-    """Put the batch by, its numbers as short as they may be, without the units of parts before the ``first``."""
+def _lay(shelf: Shelf, batch: pa.RecordBatch, parts: int) -> None:
+    """Put the batch by, its numbers as short as they may be."""
     hashes = numbers_of(batch["unit_hash"])
     time = numbers_of(batch["time"])
     lag = numbers_of(batch["received_at"]) - time
@@ -243,14 +275,19 @@ def _lay(shelf: Shelf, batch: pa.RecordBatch, parts: int, first: int) -> None:
     columns = [shorter.get(name, batch[name]) for name in batch.schema.names]
     laid = pa.RecordBatch.from_arrays(columns, batch.schema.names)
     part = ((hashes >> np.uint64(48)) * np.uint64(parts) >> np.uint64(16)).astype(np.uint16)
-    if first > 0:
-        rows = np.flatnonzero(part >= first)
-        laid, part = laid.take(column_of(rows)), part[rows]
     shelf.lay(laid, part)
 
 
-def _arrival(part: Mapping[str, Any], arrival: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    return {name: _ranks(part[name]) if name == "source" else part[name] for name in arrival}
+def _ordered(part: Mapping[str, Any], arrival: Sequence[str]) -> Ordered:
+    arrived = {name: _ranks(part[name]) if name == "source" else part[name] for name in arrival}
+    return in_order(part["unit_hash"], part["unit_check"], part["time"], arrived)
+
+
+def _some(part: Mapping[str, Any], rows: Ints) -> dict[str, Any]:
+    return {
+        name: column[rows] if isinstance(column, np.ndarray) else column.take(column_of(rows))
+        for name, column in part.items()
+    }
 
 
 def _ranks(texts: pa.Array) -> Ints:
@@ -263,8 +300,9 @@ def _ranks(texts: pa.Array) -> Ints:
 
 
 def _columns(
-    part: Mapping[str, Any], ordered: Ordered, names: Sequence[str], properties: Sequence[str], *, with_ids: bool
+    part: Mapping[str, Any], ordered: Ordered, asked: tuple[Sequence[str], Sequence[str]], *, with_ids: bool
 ) -> Columns:
+    names, properties = asked
     order = ordered.order
     first = order[np.flatnonzero(np.diff(ordered.unit, prepend=-1))]
     return Columns(

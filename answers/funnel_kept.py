@@ -1,10 +1,11 @@
 """Saved funnels kept in the marts: of every unit how far it got, so that a build looks again only at whom it touches.
 
-In the marts' file, schema ``funnels``: ``saved`` says which funnels are kept, by which definition, as of which build,
-and the number N of their tables.  ``steps`` has their answers.  ``owners_N``: who did the events (visitors, where units
-are users), by code, and the unit that each belongs to.  ``events_N``: the events that matter to the funnel, as they are
-read from the lake.  ``units_N``: the counted attempts, in microseconds since 1970, ``NEVER`` for steps that were not
-reached; a row for each unit (``in_total``) with its ``value``, or further rows where it counts in several.
+In the marts' file, schema ``funnels``: ``saved`` says which funnels are kept, by which definition, as of which build
+and newest event, and the number N of their tables.  ``steps`` has their answers.  ``owners_N``: who did the events
+(visitors, where units are users), by code, and the unit that each belongs to.  ``events_N``: the events that matter to
+the funnel, as they are read from the lake.  ``units_N``: the counted attempts, in microseconds since 1970, ``NEVER``
+for steps that were not reached; a row for each unit (``in_total``) with its ``value``, or further rows where it counts
+in several.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pyarrow as pa
 
 from answers.funnel_answer import NEVER, Answer, Counted, PeriodResult, StepResult, Tally, count
 from answers.funnel_columns import Columns
-from answers.funnel_events import PART_ROWS, PERSONS, Query, events_query, in_parts, read_of
+from answers.funnel_events import PART_ROWS, PERSONS, Query, events_query, in_parts, landed, read_of
 from answers.funnel_question import Question
 from answers.funnel_shelf import column_of, numbers_of
 from answers.funnel_steps import Meaning, meaning_of
@@ -37,7 +38,7 @@ _VERSION = 1
 _SAVED = """
     create schema if not exists funnels;
     create table if not exists funnels.saved (
-        name varchar, definition varchar, number integer, build integer, landed bigint
+        name varchar, definition varchar, number integer, build integer, landed bigint, newest timestamptz
     );
     create table if not exists funnels.steps (
         funnel varchar, value varchar, period date, is_mature boolean, place integer,
@@ -59,23 +60,23 @@ _STEPS: pa.Schema = pa.schema(
 
 
 @dataclass(frozen=True)
-class _Landed:
-    """What a build brings.  ``rows``: of events in all, ``known``: of those that were there before.
+class _Brought:
+    """What a build brings.  ``known``: events that were there before, ``new``: that are new.
 
     ``copies``: some event has landed more than once, ``new_copies``: some of the new ones.  ``displaced``: a new copy
     counts where one that was there before did.
     """
 
-    rows: int
     known: int
-    touches_sessions: bool
+    new: int
+    has_new_sessions: bool
     copies: bool
     new_copies: bool
     displaced: bool
 
     @property
     def anything(self) -> bool:
-        return self.rows > self.known or self.touches_sessions
+        return self.new > 0 or self.has_new_sessions
 
 
 class SavedFunnels:
@@ -97,32 +98,34 @@ class SavedFunnels:
             return
         marts.execute(_SAVED)
         ((build,),) = marts.execute("select max(build) from main.meta_builds").fetchall()
-        landed = _look(marts)
+        brought = _look(marts)
         kept = marts.execute("select name, definition, number, build, landed from funnels.saved").fetchall()
         number = max([0, *(one[2] for one in kept)])
         for name, definition, old, of_build, known in kept:
             funnel = self._funnels.get(name)
             is_same = funnel is not None and definition == definition_of(*funnel)
-            if not (is_same and of_build == build - 1 and known == landed.known and not landed.displaced):
+            if not (is_same and of_build == build - 1 and known == brought.known and not brought.displaced):
                 for table in ("owners", "events", "units"):
                     marts.execute(f"drop table if exists funnels.{table}_{old}")
                 marts.execute("delete from funnels.saved where name = ?", [name])
                 marts.execute("delete from funnels.steps where funnel = ?", [name])
         still = dict(marts.execute("select name, number from funnels.saved").fetchall())
+        newest = _newest(marts)
         for name, (question, meaning) in self._funnels.items():
             if name in still:
-                if landed.anything:
+                if brought.anything:
                     tables = _Tables(marts, still[name], question, meaning)
-                    tables.add(landed)
-                    _publish(marts, name, question, tables)
+                    tables.add(brought)
+                    _publish(marts, name, question, tables, newest)
                 continue
             number += 1
             tables = _Tables(marts, number, question, meaning)
-            tables.make(landed)
-            _publish(marts, name, question, tables)
+            tables.make(brought)
+            _publish(marts, name, question, tables, newest)
             saved = [name, definition_of(question, meaning), number]
-            marts.execute("insert into funnels.saved values (?, ?, ?, 0, 0)", saved)
-        marts.execute("update funnels.saved set build = ?, landed = ?", [build, landed.rows])
+            marts.execute("insert into funnels.saved values (?, ?, ?, 0, 0, null)", saved)
+        now = [build, brought.known + brought.new, newest]
+        marts.execute("update funnels.saved set build = ?, landed = ?, newest = ?", now)
 
 
 def definition_of(question: Question, meaning: Meaning) -> str:
@@ -188,10 +191,10 @@ class _Tables:
         self._units = f"funnels.units_{number}"
         self._reached = [f"reached_{step}" for step in range(1, len(question.steps) + 1)]
 
-    def make(self, landed: _Landed) -> None:
+    def make(self, brought: _Brought) -> None:
         """All of it from the lake."""
         run = self._marts.execute
-        events = events_query(self._question, self._meaning, has_copies=landed.copies, persons=False)
+        events = events_query(self._question, self._meaning, has_copies=brought.copies, persons=False)
         run(
             f"create table {self._owners} as select row_number() over ()::integer as code, unit as owner, unit"
             f" from (select distinct unit from ({events.text}))",
@@ -211,7 +214,7 @@ class _Tables:
         run(f"create table {self._units} (unit varchar, value varchar, in_total boolean, {reached})")
         self._count(f"select owners.unit, events.* exclude (owner) {self._joined}", self._size(self._events))
 
-    def add(self, landed: _Landed) -> None:
+    def add(self, brought: _Brought) -> None:
         """What is new, and all units anew that it touches."""
         run = self._marts.execute
         of_sessions = self._question.unit == "session"
@@ -225,7 +228,7 @@ class _Tables:
         events = events_query(
             self._question,
             self._meaning,
-            has_copies=landed.copies if of_sessions else landed.new_copies,
+            has_copies=brought.copies if of_sessions else brought.new_copies,
             only=only,
             sessions=touched if of_sessions else "staging.stg_sessions",
             persons=False,
@@ -262,9 +265,15 @@ class _Tables:
 
     def read(self) -> Counted:
         """All units' counted attempts."""
-        rows = self._marts.sql(f"select * replace (in_total::tinyint as in_total) from {self._units}").to_arrow_table()
+        columns = [*(["value"] if self._question.by is not None else []), *self._reached]
+        rows = self._marts.sql(
+            f"select in_total::tinyint as in_total, {', '.join(columns)} from {self._units}"
+        ).to_arrow_table()
         reached = np.stack([_plain(rows[column]) for column in self._reached], axis=1)
         total = np.flatnonzero(_plain(rows["in_total"]))
+        if self._question.by is None:
+            nobody = np.zeros(0, np.int64)
+            return Counted(reached[total], [], reached[:0], [], nobody, [])
         values = rows["value"].combine_chunks().dictionary_encode()
         codes = numbers_of(values.indices.fill_null(-1))
         of_value = np.flatnonzero(codes >= 0)
@@ -324,13 +333,12 @@ def _meaning(name: str, question: Question, ladder: Ladder) -> Meaning:
         raise UsageError(f"saved funnel {name!r}: {error}") from None
 
 
-def _look(marts: duckdb.DuckDBPyConnection) -> _Landed:
+def _look(marts: duckdb.DuckDBPyConnection) -> _Brought:
     def one(query: str) -> Any:
         ((value,),) = marts.execute(query).fetchall()
         return value
 
-    rows = one("select count(*) from lake.events")
-    known = one("select count(*) from lake.events where not is_new")
+    known, new = landed(marts)
     new_copies = one(
         "select exists(select 1 from staging.stg_new_event_ids"
         " where event_id in (select event_id from staging.stg_event_copies))"
@@ -340,9 +348,9 @@ def _look(marts: duckdb.DuckDBPyConnection) -> _Landed:
         " and event_id in (select event_id from staging.stg_event_copies)"
         " and event_id in (select event_id from lake.events where not is_new))"
     )
-    return _Landed(
-        rows,
+    return _Brought(
         known,
+        new,
         one(
             "select exists(select 1 from lake.events where is_new) or exists(select 1 from lake.sessions where is_new)"
         ),
@@ -371,9 +379,18 @@ def _listed(marts: duckdb.DuckDBPyConnection, name: str, step: int) -> tuple[str
     return tuple(sorted(unit for (unit,) in marts.execute(query, [NEVER]).fetchall()))
 
 
-def _publish(marts: duckdb.DuckDBPyConnection, name: str, question: Question, tables: _Tables) -> None:
+def _newest(marts: duckdb.DuckDBPyConnection) -> datetime | None:
+    """When the last of all events happened; where a funnel is up to date with the known ones only new ones are read."""
+    found = marts.execute("select newest from funnels.saved limit 1").fetchall()
+    of = "where is_new" if found else ""
+    found += marts.execute(f"select max(occurred_at) from lake.events {of}").fetchall()
+    return max((at for (at,) in found if at is not None), default=None)
+
+
+def _publish(
+    marts: duckdb.DuckDBPyConnection, name: str, question: Question, tables: _Tables, newest: datetime | None
+) -> None:
     """The funnel's rows of ``steps``."""
-    ((newest,),) = marts.execute("select max(occurred_at) from lake.events").fetchall()
     tally = Tally(question, as_of=newest or datetime(1970, 1, 1, tzinfo=UTC))
     tally.add(tables.read())
     found = tally.answer()

@@ -24,13 +24,14 @@ _WORD = 64
 class Ordered:
     """``order``: the rows' places.  In that order ``unit``, counted from 0, and ``time``.
 
-    ``is_decided``: no two rows of a unit are alike in time and arrival, as far as the columns of arrival told.
+    ``undecided``: places of rows whose unit has another that is alike in time and arrival, as far as the columns of
+    arrival told.
     """
 
     order: Ints
     unit: Ints
     time: Ints
-    is_decided: bool
+    undecided: Ints
 
 
 def in_order(hashes: Hashes, checks: Checks, time: Ints, arrival: Mapping[str, npt.NDArray[Any]]) -> Ordered:
@@ -45,13 +46,13 @@ def in_order(hashes: Hashes, checks: Checks, time: Ints, arrival: Mapping[str, n
     same = ~is_next & (timed[1:] == timed[:-1])
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
     if len(tied) == 0:
-        return Ordered(order, unit, timed, True)
+        return Ordered(order, unit, timed, tied)
     rows = order[tied]
     keys = [unit[tied], timed[tied], *(column[rows] for column in arrival.values())]
     wanted = np.lexsort(keys[::-1])
     order[tied] = rows[wanted]
-    alike = [key[wanted[1:]] == key[wanted[:-1]] for key in keys]
-    return Ordered(order, unit, timed, not np.logical_and.reduce(alike).any())
+    alike = np.logical_and.reduce([~_differ(key[wanted]) for key in keys])
+    return Ordered(order, unit, timed, rows[wanted[1:]][alike])
 
 
 def _by_time(time: Ints) -> Ints:

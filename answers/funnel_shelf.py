@@ -38,19 +38,20 @@ class Shelf:
             column_of(np.take(numbers_of(column), order)) if is_number(column) else column.take(column_of(order))
             for column in batch.columns
         ]
-        self._schema = batch.schema
-        self._held.append((pa.RecordBatch.from_arrays(columns, schema=batch.schema), [0, *ends]))
-        self._bytes += self._held[-1][0].nbytes
+        laid = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+        self._schema = laid.schema
+        self._held.append((laid, [0, *ends]))
+        self._bytes += laid.nbytes
         if self._bytes > self._most_bytes:
             self._write()
 
-    def take_up(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def take_up(self) -> Iterator[dict[str, Any]]:
         """Each part that has rows, in order, and its columns: numpy arrays of numbers, pyarrow's of text."""
         for part in range(self._parts):
             batches = [*self._read(part), *self._slices(part)]
             if batches:
                 names = batches[0].schema.names
-                yield part, {name: _joined([batch.column(name) for batch in batches]) for name in names}
+                yield {name: _joined([batch.column(name) for batch in batches]) for name in names}
         if self._file is not None:
             self._file.close()
 
@@ -77,12 +78,14 @@ class Shelf:
 
 
 def is_number(column: pa.Array) -> bool:
-    return bool(pa.types.is_integer(column.type))
+    """Times are numbers too: microseconds since 1970."""
+    return bool(pa.types.is_integer(column.type) or pa.types.is_timestamp(column.type))
 
 
 def numbers_of(column: pa.Array) -> npt.NDArray[Any]:
     """A column of numbers without nulls as it lies in memory."""
-    array = np.frombuffer(column.buffers()[1], column.type.to_pandas_dtype())
+    kind = np.int64 if pa.types.is_timestamp(column.type) else column.type.to_pandas_dtype()
+    array = np.frombuffer(column.buffers()[1], kind)
     return array[column.offset : column.offset + len(column)]
 
 

@@ -48,7 +48,7 @@ class Timed(SavedFunnels):
 def day(lake: Lake, number: int, rows: int) -> None:
     """Land one more day of visits by visitors whom the lake knows and some whom it does not."""
     random = np.random.default_rng(number)
-    known = duckdb.sql(f"select distinct visitor_id from read_parquet('{lake.files('events')[0]}')").fetchall()
+    known = duckdb.execute("select distinct visitor_id from read_parquet(?)", [lake.files("events")[0]]).fetchall()
     ids = np.array([one for (one,) in known] + [f"new-{number}-{n}" for n in range(rows // 60)], dtype=object)
     visit = np.sort(random.integers(0, rows // 6, rows))
     visitor = ids[random.integers(0, len(ids), rows // 6)][visit]

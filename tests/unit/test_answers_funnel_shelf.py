@@ -14,13 +14,13 @@ def rows_of(columns: dict[str, Any]) -> list[tuple[Any, ...]]:
     return list(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
-def laid(shelf: Shelf, batches: Iterable[tuple[list[int], list[str | None]]]) -> dict[int, list[tuple[Any, ...]]]:
+def laid(shelf: Shelf, batches: Iterable[tuple[list[int], list[str | None]]]) -> list[list[tuple[Any, ...]]]:
     for numbers, texts in batches:
         batch = pa.RecordBatch.from_pydict(
             {"number": pa.array(numbers, pa.int64()), "text": pa.array(texts, pa.string())}
         )
         shelf.lay(batch, np.array([number % 4 for number in numbers], np.uint16))
-    return {part: rows_of(columns) for part, columns in shelf.take_up()}
+    return [rows_of(columns) for columns in shelf.take_up()]
 
 
 @pytest.mark.parametrize("most_bytes", [1 << 20, 60, 0], ids=["in memory", "now and then in a file", "all in a file"])
@@ -31,12 +31,12 @@ def test_parts_hold_their_rows_in_the_order_in_which_they_came(most_bytes: int) 
         ([5], [None]),
         ([13, 12], ["", "f"]),
     ]
-    assert laid(Shelf(4, most_bytes), batches) == {
-        0: [(4, "a"), (8, "b"), (0, "e"), (12, "f")],
-        1: [(1, None), (5, "c"), (5, None), (13, "")],
-        3: [(7, "d")],
-    }
+    assert laid(Shelf(4, most_bytes), batches) == [
+        [(4, "a"), (8, "b"), (0, "e"), (12, "f")],
+        [(1, None), (5, "c"), (5, None), (13, "")],
+        [(7, "d")],
+    ]
 
 
 def test_nothing_laid_down_is_nothing_to_take_up() -> None:
-    assert laid(Shelf(4, 0), []) == {}
+    assert laid(Shelf(4, 0), []) == []
