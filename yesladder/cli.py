@@ -349,11 +349,11 @@ def build(full: bool, accept: bool, funnels: Path, as_json: bool, **options: Any
     from warehouse.build import build as run
 
     settings = read_settings(**options)
-    ladder = settings.load_ladder()
+    lake, ladder = _lake(settings, must_exist=True), settings.load_ladder()
     saved = load_funnels(funnels) if funnels.exists() or funnels != _FUNNELS else {}
     with status("building the marts", quiet=as_json) as say:
         done = run(
-            _lake(settings, must_exist=True),
+            lake,
             ladder,
             full=full,
             accept=accept,

@@ -13,6 +13,7 @@ from hypothesis import given, settings, strategies as st
 from answers.funnel_answer import answer
 from answers.funnel_events import events_query, in_parts
 from answers.funnel_kept import SavedFunnels, read_kept
+from answers.funnel_question import Question, ask
 from answers.funnel_steps import meaning_of
 from ladder.errors import UsageError
 from ladder.tiers import builtin_ladder
@@ -93,15 +94,47 @@ def test_after_each_portion_the_kept_answer_is_that_of_all_events(
         return
     events = [*events, *(replace(event, unit=f"{event.unit} too") for event in events[::2])]
     portion_of = [data.draw(st.integers(0, 3)) for _ in events]
-    saved, meaning, marts = SavedFunnels({"one": question}, LADDER), meaning_of(question, LADDER), Marts()
+    saved, marts = SavedFunnels({"one": question}, LADDER), Marts()
     made = None
     for portion in range(4):
         marts.land([event for event, at in zip(events, portion_of, strict=True) if at == portion])
         saved.renew(marts.connection)
-        ((newest,),) = marts.connection.execute("select max(occurred_at) from lake.events").fetchall()
-        read = in_parts(marts.connection, events_query(question, meaning, has_copies=False), question, meaning, parts=2)
-        wanted = answer(read, question, meaning, listed=1, as_of=newest or datetime(1970, 1, 1, tzinfo=UTC))
-        assert read_kept(marts.connection, "one", question, meaning, listed=1) == wanted
+        check(marts, question)
         ((number,),) = marts.connection.execute("select number from funnels.saved").fetchall()
         assert number == (made or number), "added to, not made anew"
         made = number
+
+
+def check(marts: Marts, question: Question) -> tuple[str, ...]:
+    """The kept answer is that of all events; returns who began."""
+    meaning = meaning_of(question, LADDER)
+    ((newest,),) = marts.connection.execute("select max(occurred_at) from lake.events").fetchall()
+    read = in_parts(marts.connection, events_query(question, meaning, has_copies=False), question, meaning, parts=2)
+    wanted = answer(read, question, meaning, listed=1, as_of=newest or datetime(1970, 1, 1, tzinfo=UTC))
+    assert read_kept(marts.connection, "one", question, meaning, listed=1) == wanted
+    return wanted.steps[0].units or ()
+
+
+def test_a_visitor_who_is_linked_by_an_event_that_is_no_step_leaves_one_unit_and_joins_another() -> None:
+    question, marts = ask(["A", "B"], unit="user"), Marts()
+    saved = SavedFunnels({"one": question}, LADDER)
+    marts.land([Happened("one", 0, "A", {}), Happened("two", 0, "A", {}), Happened("one", 1, "B", {})])
+    saved.renew(marts.connection)
+    assert check(marts, question) == ("one", "two")
+    marts.land([Happened("one", 2, "X", {"q": "someone"})])
+    saved.renew(marts.connection)
+    assert check(marts, question) == ("someone", "two")
+    marts.land([Happened("two", 1, "X", {"q": "someone"})])
+    saved.renew(marts.connection)
+    assert check(marts, question) == ("someone",)
+
+
+def test_a_session_that_is_looked_at_again_has_its_events_once() -> None:
+    question, marts = ask(["A", "A"], unit="session"), Marts()
+    saved = SavedFunnels({"one": question}, LADDER)
+    marts.land([Happened("one", 0, "A", {})])
+    saved.renew(marts.connection)
+    marts.land([Happened("two", 0, "A", {})])
+    marts.connection.execute("update staging.stg_sessions set is_new = true")
+    saved.renew(marts.connection)
+    assert len(check(marts, question)) == 2
