@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from answers.funnel_kept import SavedFunnels
+from answers.funnel_question import ask
 from ladder.errors import UsageError, YesladderError
 from ladder.events import Event, encode
 from ladder.tiers import Ladder, builtin_ladder
@@ -118,7 +120,8 @@ def test_one_id_leads_to_all_that_were_seen_together_with_it(lake: Lake) -> None
 
 
 def test_a_person_is_nowhere_in_the_warehouse_any_more(lake: Lake, gate: Gate) -> None:
-    build(lake, LADDER, gate=gate, now=NOW)
+    kept = SavedFunnels({"read": ask(["Page Shown", "Page Read"], by="user_id")}, LADDER)
+    build(lake, LADDER, gate=gate, now=NOW, kept=kept)
     warehouse = lake.root.parent
     assert len(mentions(lake)) > 3
     before = ids(lake)
