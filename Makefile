@@ -27,7 +27,7 @@ test: install  ## all tests but those that need a browser or Apache Kafka, and c
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
-	$(BIN)/pytest -m kafka
+	$(BIN)/pytest -n 2 --dist loadfile -m kafka
 
 chaos: install  ## storms of faults on the whole road, then a count: SEEDS=50 (needs what test-kafka needs)
 	$(BIN)/python -P tests/chaos/run.py --seeds $(or $(SEEDS),3)
