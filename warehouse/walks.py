@@ -15,8 +15,8 @@ from ladder.errors import UsageError
 from ladder.tiers import Ladder, Mark
 from warehouse.query import open_marts
 
-RECENT_DAYS = 7
-"""Before the newest event that the marts know: whose walk is shown where nobody is named."""
+RECENT_VISITORS = 1000
+"""Of so many who were seen last one is shown where nobody is named."""
 
 
 @dataclass(frozen=True)
@@ -146,17 +146,17 @@ def walk(warehouse: Path, ladder: Ladder, person: str) -> Walk:
     )
 
 
-def somebody(warehouse: Path, ladder: Ladder) -> str | None:
-    """The visitor who has come furthest of those seen in the last ``RECENT_DAYS`` of the marts; None: there is nobody.
+def somebody(warehouse: Path, ladder: Ladder, among: int = RECENT_VISITORS) -> str | None:
+    """The visitor who has come furthest of so many seen last; None: there is nobody.
 
     Of several the one with the most yeses, then the one seen last.  Raises as ``walk`` does.
     """
     with open_marts(warehouse, ladder) as marts:
         found = marts.execute(
-            "select visitor_id from main.dim_visitors"
-            " where last_seen_at >= (select max(last_seen_at) from main.dim_visitors) - to_days($1)"
+            "with recent as (select * from main.dim_visitors order by last_seen_at desc, visitor_id limit $1)"
+            " select visitor_id from recent"
             " order by highest_tier desc nulls last, yeses desc, last_seen_at desc, visitor_id limit 1",
-            [RECENT_DAYS],
+            [among],
         ).fetchall()
     return found[0][0] if found else None
 

@@ -25,11 +25,11 @@ def walk(person: str | None, html: Path | None, as_json: bool, **options: Any) -
     """One visitor's way up and down the ladder, step by step.
 
     VISITOR is the id of a visitor, or of a user, whose visitors are then followed together.  Without one it is the
-    visitor who has come furthest of those seen in the last week of the marts.
+    visitor who has come furthest of the 1000 seen last.
 
     Example: yesladder walk ann@shop.example --html ann.html
     """
-    from warehouse.walks import RECENT_DAYS, somebody, walk as found_walk
+    from warehouse.walks import RECENT_VISITORS, somebody, walk as found_walk
 
     settings = read_settings(**options)
     ladder = settings.load_ladder()
@@ -45,7 +45,7 @@ def walk(person: str | None, html: Path | None, as_json: bool, **options: Any) -
         print_json({"html": html and str(html), **found.to_dict()})
         return
     if person is None:
-        click.echo(f"Nobody was named: of those seen in the last {RECENT_DAYS} days, this one has come furthest.\n")
+        click.echo(f"Nobody was named: of the {RECENT_VISITORS:,} visitors seen last, this one has come furthest.\n")
     if html is not None:
         click.echo(str(html))
         return

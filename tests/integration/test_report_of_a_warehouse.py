@@ -196,7 +196,7 @@ def test_a_walk_is_printed_written_as_json_and_drawn(
         return capsys.readouterr().out
 
     printed = run()
-    assert printed.startswith("Nobody was named: of those seen in the last 7 days, this one has come furthest.\n\n")
+    assert printed.startswith("Nobody was named: of the 1,000 visitors seen last, this one has come furthest.\n\n")
     assert "The walk of ann" in printed
     assert "Nobody was named" not in run("ben")
     page = tmp_path / "pages" / "ann.html"
