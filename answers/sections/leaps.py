@@ -7,9 +7,6 @@ from answers.sections.section import Section
 from ladder.tiers import Ladder
 from warehouse.asks import Leap, Leaps
 
-ENOUGH = 30
-"""Asks of a leap before its rate is called the highest or lowest."""
-
 
 def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
     """None where nobody was asked for anything."""
@@ -25,7 +22,7 @@ def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
     return Section(
         "leaps",
         "Is the gradient smooth?",
-        (*_gradient(found), _lost(found), *_steepest(found, names)),
+        (*_gradient(found), _lost(found), *_where_most(found, names)),
         {"asked": [(tier, names[tier]) for tier in asked], "rows": rows},
         (
             (
@@ -64,10 +61,8 @@ def _lost(found: Leaps) -> str:
     )
 
 
-def _steepest(found: Leaps, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Among leaps up by one tier and more, the one that loses most."""
-    up = [leap for leap in found.leaps if leap.tier > leap.held_tier and leap.asks >= ENOUGH]
-    worst = max(up, key=lambda leap: leap.lost, default=None)
+def _where_most(found: Leaps, names: tuple[str, ...]) -> tuple[str, ...]:
+    worst = max(found.leaps, key=lambda leap: leap.lost, default=None)
     if worst is None or worst.lost == 0:
         return ()
     return (f"Most people were lost {_way(worst, names)}: {count(worst.lost)}.",)

@@ -59,11 +59,13 @@ def test_a_difference_is_claimed_only_where_its_interval_leaves_out_0(found: Rat
 
 
 def test_leaps_tell_where_most_were_lost_and_stand_in_a_grid() -> None:
-    section = leaps_section(all_leaps(leap(0, 1, 900, 600, 30), leap(0, 3, 60, 6, 50), leap(2, 3, 20, 0, 90)), LADDER)
+    """Also where they held that tier, or a higher one, already."""
+    found = all_leaps(leap(0, 1, 900, 600, 30), leap(0, 3, 60, 6, 50), leap(2, 3, 20, 0, 20), leap(3, 1, 400, 9, 90))
+    section = leaps_section(found, LADDER)
     assert section is not None
     assert section.said == (
-        "Of 170 people lost, 50 were lost on a leap of more than one tier: 29.4% (23.1% to 36.7%).",
-        "Most people were lost when asked for mini while they held nothing: 50.",
+        "Of 190 people lost, 50 were lost on a leap of more than one tier: 26.3% (20.6% to 33.0%).",
+        "Most people were lost when asked for spark while they held mini: 90.",
     )
     assert section.facts["asked"] == [(1, "spark"), (3, "mini")]
     rows = section.facts["rows"]
@@ -71,6 +73,7 @@ def test_leaps_tell_where_most_were_lost_and_stand_in_a_grid() -> None:
     assert [(row["name"], [cell is not None for cell in row["cells"]]) for row in rows] == [
         ("nothing", [True, True]),
         ("micro", [False, True]),
+        ("mini", [True, False]),
     ]
 
 
