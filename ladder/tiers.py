@@ -6,7 +6,6 @@ A ladder is data (``ladder.toml``).  One event may carry several marks: the yes 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +19,7 @@ import msgspec
 
 from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
+from ladder.toml_file import TomlFile
 
 Role = Literal["ask", "yes", "no", "reward", "cheer", "regret"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -163,26 +163,8 @@ def builtin_ladder() -> Ladder:
 
 def parse_ladder(text: str, origin: str) -> Ladder:
     """A ladder from TOML text; ``origin`` names it in errors.  Raises ``UsageError``."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{origin}: no TOML: {error}") from None
-
-    def refuse(path: str, reason: str) -> UsageError:
-        return UsageError(f"{origin}, line {_line_of(text, path)}, {path or 'the file'}: {reason}")
-
-    try:
-        file = msgspec.convert(raw, _LadderFile)
-    except msgspec.ValidationError as error:
-        found = re.search(r" - at `\$\.?([^`]*)`$", str(error))
-        path, reason = (found[1], str(error)[: found.start()]) if found else ("", str(error))
-        unknown = re.search(r"unknown field `([^`]+)`", reason)
-        missing = re.search(r"missing required field `([^`]+)`", reason)
-        if unknown:
-            path, reason = f"{path}.{unknown[1]}".lstrip("."), "there is no such key"
-        elif missing:
-            path, reason = f"{path}.{missing[1]}".lstrip("."), "is missing"
-        raise refuse(path, reason) from None
+    toml = TomlFile(text, origin)
+    file, refuse = toml.read(_LadderFile), toml.refuse
 
     if not MIN_TIERS <= len(file.tiers) <= MAX_TIERS:
         raise refuse("tiers", f"a ladder has {MIN_TIERS} to {MAX_TIERS} tiers, this one has {len(file.tiers)}")
@@ -233,25 +215,3 @@ def _equal(value: object, wanted: Scalar) -> bool:
     if isinstance(value, bool) or isinstance(wanted, bool):
         return value is wanted
     return value == wanted
-
-
-def _line_of(text: str, path: str) -> int:
-    """The line (from 1) on which a path such as ``on[2].is[0].tier`` begins; tomllib keeps no positions."""
-    lines = text.splitlines()
-    start = 0
-    keys = re.split(r"\.", path) if path else []
-    for key in keys:
-        name, _, index = key.partition("[")
-        if name == "on" and index:
-            headers = [n for n, line in enumerate(lines) if re.match(r"\s*\[\[\s*on\s*\]\]", line)]
-            place = int(index.rstrip("]"))
-            start = headers[place] if place < len(headers) else start
-            continue
-        pattern = re.compile(rf"""(^|[\s{{,])["']?{re.escape(name)}["']?\s*=""")
-        for n in range(start, len(lines)):
-            if n > start and re.match(r"\s*\[\[", lines[n]) and start:
-                break
-            if pattern.search(lines[n].split("#")[0]):
-                start = n
-                break
-    return start + 1
