@@ -36,3 +36,13 @@ COLLECTOR_PUBLISH_SECONDS = Histogram(
     "yesladder_collector_publish_seconds",
     "Time from handing a group of requests to the publisher to the word of Kafka or of the spool",
 )
+
+ALERTS_RAISED = Counter("yesladder_alerts_total", "Notices of alerts written down, told or not", ["what", "kind"])
+ALERTS_OPEN = Gauge("yesladder_alerts_open", "Alerts that are open")
+ALERT_KEYS = Gauge("yesladder_alert_keys", "Steps and segments that the alert agent watches", ["known"])
+ALERT_DELAY = Gauge("yesladder_alert_delay_seconds", "How far the minute judged last is behind the clock")
+ALERT_PASSED_OVER = Gauge(
+    "yesladder_alert_passed_over", "Counts that the alert agent could not use since it learnt, and why", ["why"]
+)
+ALERT_DELIVERIES = Counter("yesladder_alert_deliveries_total", "Tries to tell a sink of an alert", ["sink", "outcome"])
+ALERT_WAITING = Gauge("yesladder_alert_waiting", "Notices that a sink has not taken yet", ["sink"])

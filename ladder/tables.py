@@ -143,10 +143,49 @@ TABLES: dict[str, pa.Schema] = {
 }
 """In the order of a checkpoint's commits; ``sessions`` comes last and is the truth."""
 
+ALERTS: pa.Schema = pa.schema(
+    [
+        pa.field("notice_id", pa.string(), nullable=False),
+        pa.field("alert_id", pa.string(), nullable=False),
+        pa.field("what", pa.string(), nullable=False),
+        pa.field("ladder", pa.string(), nullable=False),
+        pa.field("tier", pa.int16(), nullable=False),
+        pa.field("tier_name", pa.string(), nullable=False),
+        pa.field("step", pa.string(), nullable=False),
+        pa.field("segment", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("minute", _TIME, nullable=False),
+        pa.field("raised", _TIME, nullable=False),
+        pa.field("since", _TIME, nullable=False),
+        *[pa.field(name, pa.float64(), nullable=False) for name in ("fall", "lost", "lost_low", "lost_high")],
+        pa.field("asks_an_hour", pa.float64(), nullable=False),
+        pa.field("sure", pa.bool_(), nullable=False),
+        pa.field("told", pa.bool_(), nullable=False),
+        pa.field("quiet", pa.string()),
+        pa.field("carried_by", pa.string(), nullable=False),
+        pa.field("mark", pa.string()),
+        pa.field("marked_at", _TIME),
+        pa.field("headline", pa.string(), nullable=False),
+        pa.field("written_at", _TIME, nullable=False),
+        LANDED,
+    ]
+)
+"""One row per notice about an alert, ``notice_id`` unique; rows with the same ``alert_id`` are about the same trouble.
+
+``what``: `raised`, `joined`, `changed`, `resolved` or `lasting`.  ``segment``: `column=value, ...`, empty for all of a
+step.  ``minute``: the minute that was judged; ``raised``: that of the first notice of these people; ``since``: when the
+fall began.  ``fall``: the share of yeses missing; ``lost``: yeses, with a 95% interval.  ``told``: whether sinks were
+told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.
+"""
+
+BESIDE: dict[str, pa.Schema] = {"alerts": ALERTS}
+"""Tables of the lake that are no part of a checkpoint, of builds or of erasure: they are about nobody in person."""
+
 TIME_COLUMN = {
     "events": "occurred_at",
     "sessions": "started_at",
     "rejects": "rejected_at",
     "checkpoints": "committed_at",
+    "alerts": "minute",
 }
 """The column each table's files carry statistics of."""

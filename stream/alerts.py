@@ -246,7 +246,9 @@ class Detector:
 
     def _falls(self, minute: int) -> Iterator[Notice]:
         state = self.state
-        unsure = self.units.any_of(~is_known(state) | (state.quiet >= SUSPECT))
+        doubtful = ~is_known(state) | (state.quiet >= SUSPECT)
+        unsure = self.units.any_of(doubtful & ~state.dark)  # what is dark says nothing, and holds up no one else
+        unsure[: self.units.keys] = doubtful
         score = np.where((state.kind < 0) & ~unsure, state.log_mixture, -np.inf)
         due = score >= self._log_patience
         if due.any() and self.rules.together:

@@ -26,7 +26,7 @@ WINDOW = 60
 """Minutes after an ask in which a yes counts.  Fixed: the worker, the history and the detector must agree on it."""
 
 _MINUTES = {"day": 1440.0, "week": 7 * 1440.0, "month": MINUTES_A_MONTH, "year": 365 * 1440.0}
-_NUMBERS = {word: n for n, word in enumerate("one two three four five six seven eight nine ten".split(), start=1)}
+_NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "ten": 10}
 _BUDGET = re.compile(
     rf"at most (\d+(?:\.\d+)?|{'|'.join(_NUMBERS)}) false alarms? (?:a|an|per|each|every|in a) ({'|'.join(_MINUTES)})"
 )
@@ -111,7 +111,8 @@ class AlertsConfig:
 
     ``patience``: minutes between two false alarms of all that is watched together, at least.
     ``grace``: how long a minute is waited with after it is over, for events on their way.
-    ``smallest_fall`` (share of the yeses), ``fewest_lost`` (yeses) and ``least_volume`` (asks an hour): less is not told.
+    ``smallest_fall`` (share of the yeses), ``fewest_lost`` (yeses) and ``least_volume`` (asks an hour): less is not
+    told.
     ``dashboard``: where the dashboard is, for links.
     """
 
@@ -251,7 +252,9 @@ def _mutes(toml: TomlFile, file: _File) -> tuple[tuple[Mute, ...], tuple[Weekly,
     weekly: list[Weekly] = []
     for i, mute in enumerate(file.mute):
         if mute.step is None and mute.tier is None and mute.segment is None:
-            raise toml.refuse(f"mute[{i}]", "needs `step`, `tier` or `segment`; to be quiet about all use [[maintenance]]")
+            raise toml.refuse(
+                f"mute[{i}]", "needs `step`, `tier` or `segment`; to be quiet about all use [[maintenance]]"
+            )
         column, equals, _ = (mute.segment or "").partition("=")
         if mute.segment is not None and (not equals or column not in file.segments):
             there = ", ".join(file.segments) or "none"
@@ -281,7 +284,8 @@ def _weekly(toml: TomlFile, where: str, text: str, reason: str) -> Weekly:
             raise ValueError
         begins, ends = time(int(found[2]), int(found[3])), time(int(found[4]), int(found[5]))
     except ValueError:
-        raise toml.refuse(where, f"{text!r} is not understood; write it like sun 02:00-04:00 or daily 03:00-03:30, UTC")
+        reason = f"{text!r} is not understood; write it like sun 02:00-04:00 or daily 03:00-03:30, UTC"
+        raise toml.refuse(where, reason) from None
     return Weekly(None if found[1] == "daily" else _DAYS.index(found[1]), begins, ends, reason)
 
 

@@ -127,7 +127,8 @@ class OpenAlarms:
         """Of a fall: a CUSUM of "nearly as usual" against "fallen as at first".  Of delays: which fit better."""
         state = self._state
         members = self._units.members(unit)
-        if (state.quiet[members] >= SUSPECT).any():
+        dark = state.dark[members]
+        if dark.all() or ((state.quiet[members] >= SUSPECT) & ~dark).any():
             return False
         if KINDS[state.kind[unit]] == "slow":
             age = minute - int(state.raised[unit])

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ladder.errors import YesladderError
-from ladder.tables import LANDED, TABLES, TIME_COLUMN
+from ladder.tables import BESIDE, LANDED, TABLES, TIME_COLUMN
 from warehouse.lake import LAST_TIME, Lake, LoggedFile
 from warehouse.views import read_parquet
 
@@ -52,7 +52,7 @@ _REPORT = "stop the workers, keep a copy of the folder, and report it: this must
 def files_to_look_at(lake: Lake) -> int:
     """How many files ``check`` looks at: those of the tables whose log can be read."""
     total = 0
-    for table in TABLES:
+    for table in lake.tables():
         with suppress(YesladderError):
             total += len(lake.logged(table))
     return total
@@ -72,7 +72,7 @@ def _check(lake: Lake, connection: duckdb.DuckDBPyConnection, progress: Callable
     faults: list[Fault] = []
     sound: dict[str, list[str]] = {}
     # The table committed last is listed first: what the others hold beyond it is only what has come since.
-    for table in reversed(TABLES):
+    for table in reversed(lake.tables()):
         try:
             files = lake.logged(table)
         except YesladderError as error:
@@ -93,7 +93,8 @@ def _check(lake: Lake, connection: duckdb.DuckDBPyConnection, progress: Callable
 
 def _schema_faults(lake: Lake, table: str) -> Iterator[Fault]:
     found = pa.schema(lake.table(table).schema().to_arrow())
-    odd = {(field.name, field.nullable) for field in found} ^ {(field.name, field.nullable) for field in TABLES[table]}
+    declared = (TABLES | BESIDE)[table]
+    odd = {(field.name, field.nullable) for field in found} ^ {(field.name, field.nullable) for field in declared}
     if odd:
         columns = ", ".join(sorted({name for name, _ in odd}))
         yield Fault(table, f"its log declares other columns than this version knows ({columns})", "use that version")
@@ -116,7 +117,8 @@ def _file_faults(lake: Lake, connection: duckdb.DuckDBPyConnection, table: str, 
     except (OSError, pa.ArrowException, duckdb.Error) as error:
         yield Fault(name, f"it cannot be read to its end: {' '.join(str(error).split())[:200]}", _RESTORE)
         return
-    declared = TABLES[table].remove(TABLES[table].get_field_index(LANDED.name))
+    whole = (TABLES | BESIDE)[table]
+    declared = whole.remove(whole.get_field_index(LANDED.name))
     if not schema.equals(declared):
         odd = [f.name for f in schema if f.name not in declared.names or not f.equals(declared.field(f.name))]
         missing = [n for n in declared.names if n not in schema.names]

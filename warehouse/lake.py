@@ -36,7 +36,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from ladder.clock import Clock
 from ladder.errors import UsageError, YesladderError
-from ladder.tables import LANDED, TABLES, TIME_COLUMN, Position
+from ladder.tables import BESIDE, LANDED, TABLES, TIME_COLUMN, Position
 from warehouse.durable import sync
 from warehouse.erased import Erased
 
@@ -192,6 +192,15 @@ class Lake:
         """The version of each table's log."""
         return {name: self.table(name).version() for name in TABLES}
 
+    def tables(self) -> list[str]:
+        """Those of a checkpoint, and those beside them that somebody has made."""
+        return [*TABLES, *(name for name in BESIDE if DeltaTable.is_deltatable(str(self.root / name)))]
+
+    def make(self, name: str) -> None:
+        """Make a table ``BESIDE`` the others where it is missing."""
+        if name not in self.tables():
+            _make(self.root / name, BESIDE[name])
+
     def table(self, name: str) -> DeltaTable:
         """A fresh handle on a table.  Raises ``YesladderError`` for a log that cannot be read."""
         try:
@@ -226,6 +235,26 @@ class Lake:
     def claim(self, source: str, partitions: Collection[int]) -> Claim:
         """Take partitions of a source over, as they stand in the lake now."""
         return Claim(self, source, partitions)
+
+    def append_once(
+        self, handle: DeltaTable, table: str, rows: pa.Table, app: str, was: int | None, version: int, *, now: datetime
+    ) -> None:
+        """Add rows; ``version``: how far ``app`` has come with them.
+
+        Raises ``Fenced`` where ``app`` had not come just as far as ``was`` before: another wrote for it meanwhile.
+        """
+        with self.writing():
+            added = _added(self.root / table, table, rows, now)
+            for attempt in range(1, _ATTEMPTS + 1):
+                handle.update_incremental()
+                if handle.transaction_version(app) != was:
+                    raise Fenced(f"{app} of table {table} was committed by another process")
+                try:
+                    _commit(handle, self.root / table, added, {app: version})
+                    return
+                except CommitFailedError as error:
+                    if attempt == _ATTEMPTS:
+                        raise Fenced(f"table {table}: {error}") from error
 
     def append(self, table: str, rows: pa.Table, *, now: datetime) -> None:
         """Add rows that come from no Kafka offset; all of them become visible at once."""
@@ -472,7 +501,7 @@ def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.La
     files = _paths(handle) if since is None else _paths_since(handle, LAST_TIME[name], since)
     if files:
         return pl.scan_parquet(files, hive_partitioning=False, glob=False)
-    empty = pl.from_arrow(TABLES[name].empty_table())
+    empty = pl.from_arrow((TABLES | BESIDE)[name].empty_table())
     if not isinstance(empty, pl.DataFrame):
         raise TypeError(f"table {name} has no columns")
     return empty.lazy()
@@ -516,7 +545,8 @@ def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime,
 
     Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
     """
-    columns = TABLES[name].remove(TABLES[name].get_field_index(LANDED.name))
+    schema = (TABLES | BESIDE)[name]
+    columns = schema.remove(schema.get_field_index(LANDED.name))
     rows = rows.select(columns.names).cast(columns)
     path = f"{LANDED.name}={landed.isoformat()}/{standing and f'{standing}-'}{uuid.uuid4()}.parquet"
     target = folder / path

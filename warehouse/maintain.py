@@ -91,7 +91,7 @@ def maintain(
         )
         with build_lock(warehouse, now, patience_s=_BUILD_PATIENCE_S):
             vacuumed = vacuum(lake, files_in_marts(lake), keep=keep, now=clock())
-        for table in TABLES:
+        for table in lake.tables():
             lake.sum_up(table)
         done = Maintained(compacted, vacuumed, {table: len(lake.files(table)) for table in TABLES}, retired)
         _write_down(warehouse, done, now)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from ladder.errors import UsageError
 from ladder.rates import Rate, drop_off, wilson
 from ladder.tiers import Ladder
+from warehouse.alerts_table import show_alerts
 from warehouse.batches import Batch, Batches
 from warehouse.built import MARTS, ladder_hash, read_built
 
@@ -170,6 +171,8 @@ def run_sql(warehouse: Path, sql: str) -> pa.Table:
     """
     check_reads_only(sql)
     with open_marts(warehouse) as marts:
+        if "alerts" in sql.lower():
+            show_alerts(marts, warehouse / "lake")
         try:
             return marts.sql(sql).to_arrow_table()
         except duckdb.Error as error:

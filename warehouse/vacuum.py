@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from ladder.tables import LANDED, TABLES
+from ladder.tables import LANDED
 from warehouse.lake import Lake
 
 _WRITERS_PATIENCE_S = 30.0
@@ -56,7 +56,7 @@ def vacuum(lake: Lake, needed: Collection[str], *, keep: timedelta, now: datetim
 
 
 def _current(lake: Lake) -> set[str]:
-    return {f"{table}/{file.path}" for table in TABLES for file in lake.logged(table)}
+    return {f"{table}/{file.path}" for table in lake.tables() for file in lake.logged(table)}
 
 
 def _name(lake: Lake, path: Path) -> str:

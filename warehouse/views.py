@@ -20,6 +20,7 @@ _TYPES: dict[pa.DataType, str] = {
     pa.int16(): "smallint",
     pa.int32(): "integer",
     pa.int64(): "bigint",
+    pa.float64(): "double",
     pa.date32(): "date",
     pa.timestamp("us", tz="UTC"): "timestamp with time zone",
 }

@@ -144,7 +144,7 @@ def _tables() -> str:
         "Delta tables under `WAREHOUSE/lake`, each partitioned by the UTC day of the commit (`landed_date`).",
         "",
     ]
-    for name, schema in tables.TABLES.items():
+    for name, schema in (tables.TABLES | tables.BESIDE).items():
         rows = [[f"`{column.name}`", _type(column), "" if column.nullable else "always"] for column in schema]
         lines += [f"## {name}", "", *_table(["column", "type", "present"], rows), ""]
     return "\n".join(lines)

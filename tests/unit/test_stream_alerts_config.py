@@ -56,9 +56,7 @@ def test_everything_that_can_stand_in_the_file_is_read() -> None:
         dashboard="https://yes.example",
         sinks=(
             Sink("slack", "slack", url_env="SLACK_WEBHOOK"),
-            Sink(
-                "ops", "alertmanager", "http://alertmanager:9093", header_env={"Authorization": "ALERTMANAGER_TOKEN"}
-            ),
+            Sink("ops", "alertmanager", "http://alertmanager:9093", header_env={"Authorization": "ALERTMANAGER_TOKEN"}),
         ),
         mutes=(
             Mute("add to cart", None, "device_class=mobile", None, datetime(2026, 3, 2, 11, tzinfo=UTC), "known"),

@@ -1,0 +1,232 @@
+"""From records to alerts that are written down and on their way: what is true is on the disk before anybody is told.
+
+In this order: the table (the truth, behind a fence), the outbox, a snapshot now and then.  After a crash reading goes
+on from the snapshot; the same notices come again with the same ids, and those that the table has are not written again,
+those that the outbox has are not sent again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from ladder import metrics
+from ladder.errors import UsageError
+from ladder.tiers import Ladder
+from stream.alerts_config import AlertsConfig, Mark, Mute
+from stream.alerts_incidents import Incidents
+from stream.alerts_notice import Alert
+from stream.alerts_past import Past
+from stream.alerts_watch import Watch, Watched
+from stream.step_minutes_record import NotARecord, decode
+
+log = logging.getLogger(__name__)
+
+TOPIC = "topic"
+"""The name of the Kafka topic among the sinks."""
+
+
+class Table(Protocol):
+    """See ``warehouse.alerts_table.AlertsTable``."""
+
+    told: set[str]
+
+    def add(self, rows: Sequence[Mapping[str, Any]], *, now: datetime) -> None: ...
+
+
+class Outbox(Protocol):
+    """See ``warehouse.alerts_outbox.Outbox``."""
+
+    def add(self, notices: Iterable[tuple[str, bytes]], sinks: Sequence[str], *, now: datetime) -> None: ...
+
+
+class Snapshots(Protocol):
+    """See ``warehouse.alerts_snapshots.Snapshots``."""
+
+    def save(self, offset: int, data: bytes) -> None: ...
+    def newest_first(self) -> list[tuple[int, bytes]]: ...
+    def forget(self) -> None: ...
+
+
+class Notes(Protocol):
+    """See ``warehouse.alerts_marks.Notes``."""
+
+    def add(self, note: dict[str, Any]) -> None: ...
+    def read(self) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the desk keeps things.  ``table`` takes the table over; ``past`` reads the lake's history."""
+
+    table: Callable[[], Table]
+    outbox: Outbox
+    snapshots: Snapshots
+    notes: Notes
+    past: Callable[[], Past]
+
+
+class Desk:
+    """One at a time for a ladder; of two, the table's fence stops the older."""
+
+    def __init__(
+        self,
+        watched: Watched,
+        config: AlertsConfig,
+        ladder: Ladder,
+        places: Places,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        say: Callable[[Alert], None] = lambda alert: None,
+    ) -> None:
+        """``say`` hears of each alert that was not written down before."""
+        self._watched, self._config, self._ladder, self._places = watched, config, ladder, places
+        self._now, self._say = now, say
+        self._sinks = [TOPIC, *(sink.name for sink in config.sinks)]
+        self._kept = -1
+        self.offset = 0
+
+    def open(self) -> int:
+        """Take over where the last desk was; returns the offset of the topic to read from."""
+        self._table = self._places.table()
+        for offset, data in self._places.snapshots.newest_first():
+            try:
+                saved = _decoder.decode(data)
+                watch = Watch.restore(self._watched, self._config.rules, saved.watch)
+            except (msgspec.DecodeError, UsageError, ValueError, OSError, KeyError) as error:
+                log.warning("a snapshot of offset %s cannot be read and is passed over: %s", offset, error)
+                continue
+            if watch is None:
+                log.warning("the ladder, the topic or alerts.toml has changed: learning anew")
+                self._places.snapshots.forget()
+                break
+            self.watch, self.offset, self._kept = watch, offset, offset
+            self.incidents = Incidents.restore(*self._named(), saved.incidents)
+            self._tell_metrics()
+            return offset
+        return self._learn()
+
+    def take(self, records: Sequence[tuple[int, bytes]]) -> list[Alert]:
+        """Take in records (offset, value) in their order; the alerts that came of them, written down by then."""
+        made: list[Alert] = []
+        marks, mutes = self._told()
+        for offset, value in records:
+            try:
+                record = decode(value)
+            except NotARecord as error:
+                log.warning("offset %s of the topic is passed over: %s", offset, error)
+                continue
+            findings = self.watch.take(record)
+            made += [self.incidents.take(one, marks, lambda alert: self._why_quiet(alert, mutes)) for one in findings]
+        if made:
+            new = [alert for alert in made if alert.notice_id not in self._table.told]
+            self._table.add([_row(alert) for alert in new], now=self._now())
+            parcels = [(alert.notice_id, _encoder.encode(alert.to_dict())) for alert in made if alert.told]
+            self._places.outbox.add(parcels, self._sinks, now=self._now())
+            for alert in new:
+                metrics.ALERTS_RAISED.labels(what=alert.what, kind=alert.kind).inc()
+                self._say(alert)
+        if records:
+            self.offset = records[-1][0] + 1
+        self._tell_metrics()
+        return made
+
+    def keep(self) -> None:
+        """Write a snapshot, unless nothing came since the last."""
+        if self.offset != self._kept:
+            saved = _Saved(self.watch.save(), self.incidents.save())
+            self._places.snapshots.save(self.offset, _encode_saved(saved))
+            self._kept = self.offset
+
+    def _learn(self) -> int:
+        past = self._places.past()
+        self.watch = Watch.learn(self._watched, self._config.rules, past)
+        self.incidents = Incidents(*self._named())
+        known, keys = self.watch.known, len(self.watch.keys)
+        log.warning("learnt %s: %s steps and segments, %s of them for long enough", self._ladder.name, keys, known)
+        self._mark_new_ladder()
+        self.offset = 0
+        self.keep()
+        self._tell_metrics()
+        return 0
+
+    def _mark_new_ladder(self) -> None:
+        """A ladder that is not the one of the last time is a mark by itself."""
+        notes = [note for note in self._places.notes.read() if note.get("ladder") == self._ladder.name]
+        if not notes or notes[-1].get("hash") != self._watched.ladder_hash:
+            what = f"ladder {self._ladder.name} " + ("changed" if notes else "first watched")
+            at = self._now().isoformat()
+            note = {"at": at, "ladder": self._ladder.name, "hash": self._watched.ladder_hash}
+            self._places.notes.add(note | ({"what": what} if notes else {}))
+
+    def _named(self) -> tuple[str, tuple[str, ...], str | None]:
+        return self._ladder.name, self._ladder.tiers, self._config.dashboard
+
+    def _told(self) -> tuple[list[Mark], list[Mute]]:
+        """Marks and mutes of the file and of the command line, as they are now."""
+        marks, mutes = list(self._config.marks), list(self._config.mutes)
+        for note in self._places.notes.read():
+            try:
+                if "what" in note:
+                    marks.append(Mark(datetime.fromisoformat(note["at"]), str(note["what"])))
+                elif "until" in note:
+                    since, until = (datetime.fromisoformat(note[key]) for key in ("at", "until"))
+                    mutes.append(
+                        Mute(note["step"], note.get("tier"), note.get("segment"), since, until, note["reason"])
+                    )
+            except (KeyError, TypeError, ValueError) as error:
+                log.warning("a note is passed over (%s): %s", error, note)
+        return marks, mutes
+
+    def _why_quiet(self, alert: Alert, mutes: Sequence[Mute]) -> str | None:
+        segment = dict(alert.segment)
+        for mute in mutes:
+            if mute.covers(alert.tier_name, alert.step, segment, alert.minute):
+                return mute.reason
+        for window in self._config.maintenance:
+            if window.covers(alert.minute):
+                return window.reason
+        if alert.volume < self._config.least_volume:
+            return f"fewer than {self._config.least_volume:g} asks an hour"
+        return None
+
+    def _tell_metrics(self) -> None:
+        metrics.ALERTS_OPEN.set(len(self.incidents.open))
+        metrics.ALERT_KEYS.labels(known="yes").set(self.watch.known)
+        metrics.ALERT_KEYS.labels(known="no").set(len(self.watch.keys) - self.watch.known)
+        if self.watch.minute:
+            metrics.ALERT_DELAY.set(max(0.0, self._now().timestamp() - self.watch.minute * 60))
+        for why, count in vars(self.watch.passed_over).items():
+            metrics.ALERT_PASSED_OVER.labels(why=why).set(count)
+
+
+def _row(alert: Alert) -> dict[str, Any]:
+    told = alert.to_dict()
+    same = (
+        "notice_id", "alert_id", "what", "ladder", "tier", "tier_name", "step", "kind", "fall", "lost", "lost_low",
+        "lost_high", "asks_an_hour", "sure", "told", "quiet", "headline",
+    )  # fmt: skip
+    return {name: told[name] for name in same} | {
+        "segment": ", ".join(f"{column}={value}" for column, value in alert.segment),
+        "minute": alert.minute,
+        "raised": alert.raised,
+        "since": alert.since,
+        "carried_by": _encoder.encode(told["carried_by"]).decode(),
+        "mark": None if alert.mark is None else alert.mark.what,
+        "marked_at": None if alert.mark is None else alert.mark.at,
+    }
+
+
+class _Saved(msgspec.Struct):
+    watch: bytes
+    incidents: bytes
+
+
+_encoder = msgspec.json.Encoder()
+_encode_saved = msgspec.msgpack.Encoder().encode
+_decoder = msgspec.msgpack.Decoder(_Saved)

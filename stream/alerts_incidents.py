@@ -1,0 +1,146 @@
+"""One alert for one trouble: alarms of the same step belong together, and muted ones are not told.
+
+A fall in one segment is an alarm of that segment, and soon one of the whole step; both are the same trouble.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from stream.alerts_config import Mark
+from stream.alerts_kinds import Kind
+from stream.alerts_notice import Alert, What, alert_of, identity, unit
+from stream.alerts_watch import Finding
+
+Quiet = Callable[[Alert], str | None]
+"""Why nobody is to be told of an alert; None where somebody is."""
+
+_NAMED = 0.5
+"""An alarm of others is told where those that were named carry less than this of it."""
+_BACK = 0.5
+"""An outage is over when this share of what was silent is heard again."""
+
+
+@dataclass
+class Incident:
+    """An alert that is open.
+
+    ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for.  ``segment``: the values of
+    that.  ``open``: its units with open alarms.  ``units``: how many it ever had.
+    """
+
+    alert_id: str
+    place: tuple[int, str]
+    lead: str
+    segment: tuple[tuple[str, str], ...]
+    told: bool
+    units: int = 1
+    open: list[str] = field(default_factory=list)
+
+
+class Incidents:
+    """The open ones.  ``findings`` of a watch go in, in their order; alerts come out."""
+
+    def __init__(
+        self, ladder: str, tiers: Sequence[str], dashboard: str | None, is_open: Sequence[Incident] = ()
+    ) -> None:
+        self._ladder, self._tiers, self._dashboard = ladder, tiers, dashboard
+        self.open = {incident.alert_id: incident for incident in is_open}
+        self._by_unit = {name: incident for incident in is_open for name in incident.open}
+
+    def take(self, finding: Finding, marks: Sequence[Mark], quiet: Quiet) -> Alert:
+        """The alert that a finding makes; ``told`` says whether anybody is to hear of it."""
+
+        def alert(what: What, alert_id: str) -> Alert:
+            return alert_of(
+                finding, what, alert_id,
+                ladder=self._ladder, tiers=self._tiers, marks=marks, dashboard=self._dashboard,
+            )  # fmt: skip
+
+        name, what = unit(finding), finding.notice.what
+        if what == "alarm":
+            return self._raise(finding, name, alert, quiet)
+        incident = self._by_unit.get(name)
+        if incident is None:  # raised before we kept books
+            made = alert("changed" if what == "changed" else what, identity(self._ladder, name, finding.raised))
+            return replace(made, told=False, quiet="its alarm is not known")
+        if what == "changed":
+            made = alert("changed", incident.alert_id)
+            if name != incident.lead:
+                return replace(made, told=False, quiet=_PART)
+            return _hushed(made, incident)
+        del self._by_unit[name]
+        incident.open.remove(name)
+        made = alert(what, incident.alert_id)
+        left = len(incident.open)
+        if left and not (incident.place == _OUTAGE and left <= (1 - _BACK) * incident.units):
+            return replace(made, told=False, quiet="others of this alert are still open")
+        if incident.alert_id not in self.open:
+            return replace(made, told=False, quiet="this alert is over already")
+        del self.open[incident.alert_id]
+        return _hushed(made, incident)
+
+    def save(self) -> bytes:
+        """For ``restore``."""
+        kept = {id(incident): incident for incident in (*self.open.values(), *self._by_unit.values())}
+        return _encoder.encode([[incident, incident.alert_id in self.open] for incident in kept.values()])
+
+    @classmethod
+    def restore(cls, ladder: str, tiers: Sequence[str], dashboard: str | None, saved: bytes) -> Incidents:
+        """Those that ``save`` was called on."""
+        kept = _decoder.decode(saved)
+        incidents = cls(ladder, tiers, dashboard, [incident for incident, _ in kept])
+        incidents.open = {incident.alert_id: incident for incident, is_open in kept if is_open}
+        return incidents
+
+    def _raise(self, finding: Finding, name: str, alert: Callable[[What, str], Alert], quiet: Quiet) -> Alert:
+        kind: Kind = finding.notice.kind
+        place = _OUTAGE if kind == "outage" else (finding.tier, finding.step)
+        incident = next((one for one in self.open.values() if one.place == place), None)
+        if incident is None:
+            alert_id = identity(self._ladder, name, finding.raised)
+            made = alert("raised", alert_id)
+            why = quiet(made)
+            incident = Incident(alert_id, place, name, finding.segment, told=why is None, open=[name])
+            self.open[alert_id] = self._by_unit[name] = incident
+            return replace(made, told=why is None, quiet=why)
+        incident.open.append(name)
+        incident.units += 1
+        self._by_unit[name] = incident
+        if not incident.told:
+            made = alert("raised", incident.alert_id)
+            why = quiet(made)
+            if why is None:
+                incident.told, incident.lead, incident.segment = True, name, finding.segment
+            return replace(made, told=why is None, quiet=why)
+        made = alert("joined", incident.alert_id)
+        if place == _OUTAGE or _is_about(incident, finding):
+            return replace(made, told=False, quiet=_PART)
+        why = quiet(made)
+        if why is None:
+            incident.segment = ()  # by now it is about more than was named first
+        return replace(made, told=why is None, quiet=why)
+
+
+_OUTAGE = (0, "")
+_PART = "part of an alert that is open"
+
+
+def _is_about(incident: Incident, finding: Finding) -> bool:
+    """Whether those that an incident has named carry the fall of another alarm of the step."""
+    named, others = set(incident.segment), set(finding.segment)
+    if named <= others:
+        return True
+    shares = [carrier.share for carrier in finding.carriers if (carrier.column, carrier.value) in named]
+    return others < named and min(shares, default=0.0) >= _NAMED
+
+
+def _hushed(alert: Alert, incident: Incident) -> Alert:
+    return alert if incident.told else replace(alert, told=False, quiet="nobody was told that it began")
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[tuple[Incident, bool]])

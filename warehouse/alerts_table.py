@@ -1,0 +1,80 @@
+"""The lake's table ``alerts``: one row per notice, each once, by one agent at a time for each ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ladder.tables import ALERTS, LANDED
+from warehouse.views import read_parquet
+
+if TYPE_CHECKING:  # it takes half a second to load, and most questions are not about alerts
+    import duckdb
+    import polars as pl
+
+    from warehouse.lake import Lake
+
+Row = Mapping[str, Any]
+
+_NAME = "alerts"
+
+
+class AlertsTable:
+    """One agent's hold on the table, from the moment it took over.  Not for use by two threads at once.
+
+    ``told``: the ids of notices that the table holds.
+    """
+
+    def __init__(self, lake: Lake, ladder: str) -> None:
+        lake.make(_NAME)
+        self._lake = lake
+        self._app = f"alerts/{ladder}"
+        self._handle = lake.table(_NAME)
+        self._left = self._handle.transaction_version(self._app)
+        self.told: set[str] = set(
+            lake.scan(_NAME).filter(ladder=ladder).select("notice_id").collect()["notice_id"].to_list()
+        )
+
+    def add(self, rows: Sequence[Row], *, now: datetime) -> None:
+        """Add rows whose ``notice_id`` is not among ``told``, in one commit.
+
+        Raises ``Fenced`` where another agent has added any for this ladder since we took over.
+        """
+        new = [row for row in rows if row["notice_id"] not in self.told]
+        if not new:
+            return
+        table = pa.Table.from_pylist(
+            [{**row, "written_at": now} for row in new], schema=ALERTS.remove(ALERTS.get_field_index(LANDED.name))
+        )
+        version = (self._left or 0) + len(new)
+        self._lake.append_once(self._handle, _NAME, table, self._app, self._left, version, now=now)
+        self._left = version
+        self.told.update(row["notice_id"] for row in new)
+
+
+def read_alerts(lake: Lake) -> pl.DataFrame:
+    """All rows, oldest first; none where no agent ever ran."""
+    import polars as pl
+
+    if _NAME not in lake.tables():
+        empty = pl.from_arrow(ALERTS.empty_table())
+        if not isinstance(empty, pl.DataFrame):
+            raise TypeError("the table alerts has no columns")
+        return empty
+    return lake.scan(_NAME).sort("minute", "written_at", "notice_id").collect()
+
+
+def show_alerts(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """Create the view ``alerts`` over the lake at ``root``, as it is now; none where no agent ever ran."""
+    if not (root / _NAME).exists():
+        return
+    from warehouse.lake import Lake
+
+    files = [str(Path(file).relative_to(root.absolute())) for file in Lake(root).files(_NAME)]
+    if files:
+        columns = ", ".join(f'"{name}"' for name in ALERTS.names)
+        connection.execute(f"create temp view alerts as select {columns} from {read_parquet(root.absolute(), files)}")
