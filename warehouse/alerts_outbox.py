@@ -57,7 +57,10 @@ class Outbox:
                 " order by number limit 1",
                 [sink],
             ).fetchone()
-        return None if row is None else Parcel(*row[:4], datetime.fromisoformat(row[4]))
+        if row is None:
+            return None
+        key, notice_id, sink_name, body, added_at = row
+        return Parcel(key, notice_id, sink_name, body, datetime.fromisoformat(added_at))
 
     def tried(self, key: str, said: str) -> None:
         """It could not be delivered this time; ``said``: why."""
