@@ -25,7 +25,7 @@ def render(template: str, *, styles: Sequence[str], scripts: Sequence[str] = (),
     All text in ``facts`` is untrusted and is escaped; only these scripts run.
     """
     return (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             policy=_policy(scripts),
@@ -75,7 +75,8 @@ class _Templates(BaseLoader):
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Of the templates of this package: all text is escaped, and nothing may be missing."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, loader=_Templates())
     environment.filters |= {"count": count, "percent": percent, "seconds": seconds, "utc": utc}
     return environment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,18 +24,27 @@ Bucketed = dict[tuple[str, int, str], Counter[int]]
 class Slice:
     """Which of the counts: ``since`` that UTC day and before ``until``, None for no end.
 
-    ``segment``: one of ``SEGMENTS``; None for all visitors together.  Raises ``UsageError`` for what cannot be.
+    ``segment``: one of ``SEGMENTS``; None for all visitors together.  ``value``: of it this value only.
+    Raises ``UsageError`` for what cannot be.
     """
 
     segment: str | None = None
     unit: str = "visitor"
     since: date | None = None
     until: date | None = None
+    value: str | None = None
+
+    @property
+    def of_all(self) -> Slice:
+        """The same of all visitors together."""
+        return replace(self, segment=None, value=None)
 
     def __post_init__(self) -> None:
         checked_unit(self.unit)
         if self.segment is not None and self.segment not in SEGMENTS:
             raise UsageError(f"there is no segment {self.segment!r}; take {', '.join(SEGMENTS)}")
+        if self.value is not None and self.segment is None:
+            raise UsageError(f"the value {self.value!r} is of no segment; name one of {', '.join(SEGMENTS)}")
         if self.since is not None and self.until is not None and self.since >= self.until:
             raise UsageError(f"until {self.until} must be later than since {self.since}")
 
@@ -55,6 +64,9 @@ def sums(
         if day is not None:
             conditions.append(condition)
             values.append(day)
+    if of.value is not None:
+        conditions.append("segment_value = ?")
+        values.append(of.value)
     if where:
         conditions.append(where)
     query = (

@@ -6,7 +6,7 @@ All of it is sums of the integer counts per day, so parts add up to what they ar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -103,7 +103,7 @@ class _Mart:
 
 
 def _drop_off(mart: _Mart, of: Slice, every: Every | None, rows: Callable[[_Counts], tuple[Row, ...]]) -> DropOff[Row]:
-    whole = mart.parts(replace(of, segment=None)).get(("",), {})
+    whole = mart.parts(of.of_all).get(("",), {})
     values = {} if of.segment is None else mart.parts(of)
     by = {value: rows(found) for (value,), found in values.items()}
     return DropOff(of, every, rows(whole), by, () if every is None else _trend(mart, of, every, rows))
@@ -111,7 +111,7 @@ def _drop_off(mart: _Mart, of: Slice, every: Every | None, rows: Callable[[_Coun
 
 def _trend(mart: _Mart, of: Slice, every: Every, rows: Callable[[_Counts], tuple[Row, ...]]) -> tuple[Period[Row], ...]:
     period = f"date_trunc('{every}', date)::date"
-    wholes = {begins: found for (_, begins), found in mart.parts(replace(of, segment=None), period).items()}
+    wholes = {begins: found for (_, begins), found in mart.parts(of.of_all, period).items()}
     by: dict[date, dict[str, tuple[Row, ...]]] = {}
     if of.segment is not None:
         for (value, begins), found in mart.parts(of, period).items():

@@ -6,7 +6,6 @@ so they neither wait for a build nor disturb one.
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from ladder.tiers import Ladder
 from warehouse.alerts_table import show_alerts
 from warehouse.batches import Batch, Batches
 from warehouse.built import MARTS, ladder_hash, read_built
+from warehouse.opened import Marts, now_reading
 
 if TYPE_CHECKING:  # it takes half a second to load, and most questions need no lake
     from warehouse.lake import Lake
@@ -228,34 +228,26 @@ def freshness(lake: Lake) -> Freshness:
 def open_marts(warehouse: Path, ladder: Ladder | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection to the marts as they are now, read-only, in UTC, locked to this warehouse's files.
 
-    Raises ``UsageError`` where nothing was built yet, or not with this ladder.
+    Within ``warehouse.opened.KeptMarts.reading`` the marts of that reading.  Raises ``UsageError`` where nothing was
+    built yet, or not with this ladder.
     """
-    marts = warehouse / MARTS
-    if not marts.exists():
-        raise UsageError(f"{warehouse} has no marts yet: run `yesladder build`")
-    connection = duckdb.connect(":memory:")
+    reading = now_reading(warehouse)
+    marts = Marts(warehouse) if reading is None else reading.marts
     try:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.execute("set autoinstall_known_extensions = false")
-        connection.execute(f"attach {_text(marts)} as marts (read_only)")
-        connection.execute("use marts")
-        built = connection.execute(
-            "select lake, ladder, ladder_hash from main.meta_builds order by build desc limit 1"
-        ).fetchall()
-        if not built:
-            raise UsageError(f"{marts} holds no finished build: run `yesladder build --full`")
-        lake, name, digest = built[0]
-        if ladder is not None and digest != ladder_hash(ladder):
+        if ladder is not None and marts.ladder_hash != ladder_hash(ladder):
+            name = marts.ladder
             now = f"ladder {ladder.name!r}" if ladder.name != name else "this ladder, which has changed since"
-            raise UsageError(f"{marts} was built with the ladder {name!r}: run `yesladder build` to have it for {now}")
-        # Both as it is and as the views write it, where brackets would otherwise be a pattern.
-        allowed = ", ".join(_text(Path(form)) for form in (lake, glob.escape(lake)))
-        connection.execute(f"set allowed_directories = [{allowed}]")
-        connection.execute("set enable_external_access = false")
-        connection.execute("set lock_configuration = true")
-        yield connection
+            raise UsageError(
+                f"{warehouse / MARTS} was built with the ladder {name!r}: run `yesladder build` to have it for {now}"
+            )
+        connection = marts.connect() if reading is None else reading.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
     finally:
-        connection.close()
+        if reading is None:
+            marts.close()
 
 
 def checked_unit(unit: str) -> Unit:
@@ -288,7 +280,3 @@ _EXPLAIN = re.compile(r"^\s*explain(\s+analyze)?\b", re.IGNORECASE)
 
 def _first_lines(error: duckdb.Error) -> str:
     return " ".join(str(error).split("\n\n")[0].split())
-
-
-def _text(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"

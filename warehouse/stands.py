@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def standing(warehouse: Path, ladder: Ladder, of: Slice) -> Standing:
 
     Raises ``UsageError`` where no marts were built with this ladder.
     """
-    whole = _by_value(warehouse, ladder, replace(of, segment=None)).get("", Counter())
+    whole = _by_value(warehouse, ladder, of.of_all).get("", Counter())
     by = {} if of.segment is None else _by_value(warehouse, ladder, of)
     ordered = sorted(by.items(), key=lambda item: (-item[1].total(), item[0]))
     stands = {value: _stands(ladder, of, units) for value, units in ordered}

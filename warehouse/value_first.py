@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -114,7 +114,7 @@ def value_first(warehouse: Path, ladder: Ladder, of: Slice) -> ValueFirst:
 
     Raises ``UsageError`` where no marts were built with this ladder.
     """
-    whole = _by_value(warehouse, ladder, replace(of, segment=None)).get("", _value({}, {}, ()))
+    whole = _by_value(warehouse, ladder, of.of_all).get("", _value({}, {}, ()))
     by = {} if of.segment is None else _by_value(warehouse, ladder, of)
     return ValueFirst(of, whole, dict(sorted(by.items(), key=lambda item: (-item[1].units, item[0]))))
 
