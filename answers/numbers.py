@@ -1,4 +1,4 @@
-"""Numbers and times as the pages and the terminal say them."""
+"""Numbers, times and names as the pages and the terminal say them."""
 
 from __future__ import annotations
 
@@ -48,3 +48,8 @@ def listing(names: Sequence[str], last: str = "and", most: int = 4) -> str:
     if len(shown) < 2:
         return "".join(shown)
     return f"{', '.join(shown[:-1])} {last} {shown[-1]}"
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """Text of at most so many characters; where some are left out, the last one is ``…``."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
-from answers.numbers import count, percent, seconds, utc
+from answers.numbers import count, percent, seconds, shortened, utc
 from ladder.errors import UsageError
 
 
@@ -78,7 +78,13 @@ class _Templates(BaseLoader):
 def environment() -> Environment:
     """Of the templates of this package: all text is escaped, and nothing may be missing."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, loader=_Templates())
-    environment.filters |= {"count": count, "percent": percent, "seconds": seconds, "utc": utc}
+    environment.filters |= {
+        "count": count,
+        "percent": percent,
+        "seconds": seconds,
+        "shortened": shortened,
+        "utc": utc,
+    }
     return environment
 
 

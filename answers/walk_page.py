@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from answers.page import asset, render, write_page
 from answers.walk_drawing import drawing, more_events
@@ -17,26 +18,33 @@ MOST_ROWS = 2000
 
 def render_walk(walk: Walk, ladder: Ladder, written_at: datetime) -> str:
     """The whole page as HTML.  It loads nothing and runs nothing; all names in the walk are untrusted text."""
-    drawn = drawing(walk, ladder)
-    sessions = _last(walk.sessions)
     return render(
         "walk.html",
         styles=[asset("report.css"), asset("walk.css")],
-        walk=walk,
-        ladder=ladder,
-        tier_names=("nothing", *ladder.tiers),
         written_at=written_at,
-        drawn=drawn,
-        not_drawn=more_events(drawn),
-        sessions=sessions,
-        first_number=len(walk.sessions) - len(sessions) + 1,
-        headline=headline(walk, ladder),
-        ending=ending(walk, ladder),
-        what=WHAT,
-        away=away,
-        came_from=came_from,
-        came_of=lambda mark: came_of(mark, ladder),
+        **walk_facts(walk, ladder),
     )
+
+
+def walk_facts(walk: Walk, ladder: Ladder) -> dict[str, Any]:
+    """What the template ``walked.html`` says of it."""
+    drawn = drawing(walk, ladder)
+    sessions = _last(walk.sessions)
+    return {
+        "walk": walk,
+        "ladder": ladder,
+        "tier_names": ("nothing", *ladder.tiers),
+        "drawn": drawn,
+        "not_drawn": more_events(drawn),
+        "sessions": sessions,
+        "first_number": len(walk.sessions) - len(sessions) + 1,
+        "headline": headline(walk, ladder),
+        "ending": ending(walk, ladder),
+        "what": WHAT,
+        "away": away,
+        "came_from": came_from,
+        "came_of": lambda mark: came_of(mark, ladder),
+    }
 
 
 def write_walk(walk: Walk, ladder: Ladder, written_at: datetime, path: Path) -> Path:

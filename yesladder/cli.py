@@ -18,6 +18,7 @@ from ladder.errors import UsageError, YesladderError
 from yesladder.alerting import alerts
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
 from yesladder.climbing import standing, tiers, value_first
+from yesladder.dashboarding import dashboard
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
 from yesladder.settings import Settings, read_settings
@@ -66,6 +67,7 @@ def cli() -> None:
     \b
     yesladder demo       see it work, on real data
     yesladder up         run all of it here
+    yesladder dashboard  look at it
     yesladder doctor     what is wrong with this installation, and the fix
     """
 
@@ -716,5 +718,17 @@ def _columns(mapping: str | None) -> ColumnMap | None:
     return None if mapping is None else parse_columns(mapping)
 
 
-for _command in (alerts, walk, tiers, standing, leaps, momentum, hesitation, after_yes, too_soon, value_first):
+for _command in (
+    after_yes,
+    alerts,
+    dashboard,
+    hesitation,
+    leaps,
+    momentum,
+    standing,
+    tiers,
+    too_soon,
+    value_first,
+    walk,
+):
     cli.add_command(_command)

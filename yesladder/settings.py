@@ -83,6 +83,23 @@ class Settings(BaseSettings):
     max_reject_run: int = Field(10_000, ge=1, description="refused events in a row at which a worker stops")
     worker_host: str = Field("127.0.0.1", description="the address of a worker's health and metrics")
     worker_port: int = Field(6066, ge=0, le=65535, description="port of a worker's health and metrics; 0: none")
+    dashboard_host: str = Field("127.0.0.1", description="the address the dashboard listens on")
+    dashboard_port: int = Field(
+        8090, ge=0, le=65535, description="the port the dashboard listens on; 0 takes a free one (`up`: none)"
+    )
+    dashboard_password_file: Path | None = Field(
+        None, description="file whose first line is the dashboard's password (any user name); needed but on loopback"
+    )
+    dashboard_trusted_header: str | None = Field(
+        None, description="header in which a proxy in front names the user that it has logged in, in place of it"
+    )
+    dashboard_proxies: str = Field(
+        "127.0.0.1,::1", description="addresses or networks of these proxies; requests from elsewhere are refused"
+    )
+    dashboard_names: str | None = Field(
+        None, description="further host names that the dashboard may be called by on loopback, separated by commas"
+    )
+    dashboard_sql: bool = Field(False, description="whether the dashboard runs read-only SQL that people type in")
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
     upkeep_every: Duration = Field(
         timedelta(days=1), description="how often `up` mends late data and compacts the lake; 0s: never"

@@ -5,20 +5,21 @@ from __future__ import annotations
 from answers.numbers import count, interval, percent
 from answers.sections.section import Section
 from ladder.tiers import Ladder
+from warehouse.query import Unit
 from warehouse.stands import Stands
 
 
-def standing_section(found: Stands | None, ladder: Ladder) -> Section | None:
-    """None where nobody is known."""
+def standing_section(found: Stands | None, ladder: Ladder, unit: Unit = "visitor") -> Section | None:
+    """``unit``: of whom they are.  None where nobody is known."""
     if found is None or found.units == 0:
         return None
     return Section(
         "standing",
         "Where do people stand?",
-        (_ends(found, ladder), _stages(found)),
-        {"tiers": found.tiers, "stages": found.stages},
+        (_ends(found, ladder, unit), *_stages(found)),
+        {"tiers": found.tiers, "stages": found.stages, "unit": unit},
         (
-            ("Stands", "At the highest tier that the visitor ever said yes to, asked or not; taken back or not."),
+            ("Stands", f"At the highest tier that the {unit} ever said yes to, asked or not; taken back or not."),
             (
                 "Stage",
                 "Curious: no yes. Aware: in the lower half of the tiers. Evaluating: above. Committed: the top.",
@@ -27,14 +28,17 @@ def standing_section(found: Stands | None, ladder: Ladder) -> Section | None:
     )
 
 
-def _ends(found: Stands, ladder: Ladder) -> str:
+def _ends(found: Stands, ladder: Ladder, unit: Unit) -> str:
     none, top = found.tiers[0], found.tiers[-1]
     return (
-        f"Of {count(found.units)} visitors {count(none.units)} said yes to nothing: {percent(none.share)} "
+        f"Of {count(found.units)} {unit}s {count(none.units)} said yes to nothing: {percent(none.share)} "
         f"({interval(none.share_low, none.share_high)}). {count(top.units)} stand at {ladder.tiers[-1]}, the top: "
         f"{percent(top.share)} ({interval(top.share_low, top.share_high)})."
     )
 
 
-def _stages(found: Stands) -> str:
-    return f"{', '.join(f'{percent(one.share)} are {one.stage}' for one in found.stages)}."
+def _stages(found: Stands) -> tuple[str, ...]:
+    """Only visitors have one."""
+    if not found.stages:
+        return ()
+    return (f"{', '.join(f'{percent(one.share)} are {one.stage}' for one in found.stages)}.",)

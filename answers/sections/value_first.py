@@ -6,6 +6,7 @@ from answers.numbers import count, interval, percent
 from answers.sections.section import Section, more_or_less
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
+from warehouse.query import Unit
 from warehouse.value_first import Value
 
 _MEANS = {
@@ -16,7 +17,9 @@ _MEANS = {
 }
 
 
-def value_first_section(found: Value | None, effect: Compared | None, ladder: Ladder) -> Section | None:
+def value_first_section(
+    found: Value | None, effect: Compared | None, ladder: Ladder, unit: Unit = "visitor"
+) -> Section | None:
     """``effect``: of a start that gives against one that takes.  None where nobody is known."""
     if found is None or found.units == 0:
         return None
@@ -24,9 +27,10 @@ def value_first_section(found: Value | None, effect: Compared | None, ladder: La
     return Section(
         "value_first",
         "Does value come first?",
-        (_starts(found), *_effect(effect, lowest)),
+        (_starts(found, unit), *_effect(effect, lowest)),
         {
             "starts": [(_MEANS[start.start], start) for start in found.starts if start.units],
+            "unit": unit,
             "gives": [row for row in found.gives if row.given == "gives" and row.asks],
         },
         (
@@ -37,11 +41,11 @@ def value_first_section(found: Value | None, effect: Compared | None, ladder: La
     )
 
 
-def _starts(found: Value) -> str:
+def _starts(found: Value, unit: Unit) -> str:
     start = {start.start: start for start in found.starts}
     gives, takes = start["gives"], start["takes"]
     return (
-        f"Of {count(found.units)} visitors {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
+        f"Of {count(found.units)} {unit}s {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
         f"given something first, and of {percent(takes.share)} ({interval(takes.share_low, takes.share_high)}) "
         "something was wanted first."
     )

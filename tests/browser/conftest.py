@@ -97,7 +97,7 @@ class Browser:
 class Page:
     """One opened page, with all that it asked the network for and complained about."""
 
-    def __init__(self, browser: Browser, path: Path, width: int, dark: bool, zone: str, scripts: bool) -> None:
+    def __init__(self, browser: Browser, place: Path | str, width: int, dark: bool, zone: str, scripts: bool) -> None:
         self._browser = browser
         target = browser.call("Target.createTarget", url="about:blank")["targetId"]
         self._session: str = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -110,7 +110,7 @@ class Page:
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Emulation.setTimezoneOverride", timezoneId=zone)
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
         browser.wait_for("Page.loadEventFired", self._session)
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -146,15 +146,15 @@ class Page:
 
 
 class Chromium:
-    """Opens pages, each as its own viewer: how wide the window is, in which zone, in dark or light."""
+    """Opens files and addresses, each as its own viewer: how wide the window is, in which zone, in dark or light."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
 
     def open(
-        self, path: Path, *, width: int = 1100, dark: bool = False, zone: str = "UTC", scripts: bool = True
+        self, place: Path | str, *, width: int = 1100, dark: bool = False, zone: str = "UTC", scripts: bool = True
     ) -> Page:
-        return Page(self._browser, path, width, dark, zone, scripts)
+        return Page(self._browser, place, width, dark, zone, scripts)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,131 @@
+"""Answers from threads: so many at a time, slow ones apart, none for ever, and each remembered until the next build."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Lock
+from typing import TypeVar
+
+import duckdb
+
+from ladder.errors import YesladderError
+from warehouse.opened import Identity, KeptMarts, Reading, identity_of
+
+T = TypeVar("T")
+
+WORKERS = 4
+SLOW_AT_ONCE = 2
+"""Of the workers, so that quick questions always find one."""
+WAITING = 64
+PATIENCE_S = 30.0
+REMEMBERED_BYTES = 64 << 20
+
+
+class BusyError(YesladderError):
+    """Too much is being asked at once, or it took too long; ask again later."""
+
+
+class Desk:
+    """Answers questions to one warehouse.  ``close`` it in the end."""
+
+    def __init__(self, warehouse: Path, *, patience_s: float = PATIENCE_S, most_bytes: int = REMEMBERED_BYTES) -> None:
+        self._warehouse = warehouse
+        self._patience_s = patience_s
+        self._kept = KeptMarts(warehouse)
+        self._quick = ThreadPoolExecutor(WORKERS - SLOW_AT_ONCE, thread_name_prefix="quick answer")
+        self._slow = ThreadPoolExecutor(SLOW_AT_ONCE, thread_name_prefix="slow answer")
+        self._waiting = 0
+        self._memory = Memory(most_bytes)
+
+    async def ask(self, question: Hashable, find: Callable[[], bytes], *, is_slow: bool) -> bytes:
+        """The answer to a question, remembered for as long as the marts stay the same.
+
+        ``find`` runs in a thread in which all questions go to the same marts.  Raises what it raises, ``UsageError``
+        where nothing was built yet, and ``BusyError``.
+        """
+        remembered = self._memory.recall(identity_of(self._warehouse), question)
+        if remembered is not None:
+            return remembered
+        asked: list[Reading] = []
+
+        def answer() -> bytes:
+            with self._kept.reading() as reading:
+                asked.append(reading)
+                found = find()
+                self._memory.remember(reading.marts.identity, question, found)
+                return found
+
+        return await self._run(answer, asked, is_slow)
+
+    async def ask_anew(self, find: Callable[[], T], *, is_slow: bool) -> T:
+        """The same of what changes between builds: nothing is remembered, and there need be no marts."""
+        asked: list[Reading] = []
+
+        def answer() -> T:
+            with ExitStack() as stack:
+                if identity_of(self._warehouse) is not None:
+                    asked.append(stack.enter_context(self._kept.reading()))
+                return find()
+
+        return await self._run(answer, asked, is_slow)
+
+    async def _run(self, answer: Callable[[], T], asked: list[Reading], is_slow: bool) -> T:
+        if self._waiting >= WAITING:
+            raise BusyError("too many questions are being asked at once; try again in a moment")
+        self._waiting += 1
+        try:
+            running = asyncio.get_running_loop().run_in_executor(self._slow if is_slow else self._quick, answer)
+            return await asyncio.wait_for(running, self._patience_s)
+        except (TimeoutError, duckdb.InterruptException):
+            for reading in asked:
+                reading.interrupt()
+            raise BusyError(
+                f"this took longer than {self._patience_s:.0f} s and was given up; ask for fewer days"
+            ) from None
+        finally:
+            self._waiting -= 1
+
+    def close(self) -> None:
+        for pool in (self._quick, self._slow):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._kept.close()
+
+
+class Memory:
+    """The answers to the last questions to the same marts, up to so many bytes; those asked longest ago go first."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._lock = Lock()
+        self._identity: Identity | None = None
+        self._found: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._bytes = 0
+
+    def recall(self, identity: Identity | None, question: Hashable) -> bytes | None:
+        """None where it is not known, or only of other marts; these are forgotten, since an erasure may have been."""
+        with self._lock:
+            self._turn_to(identity)
+            found = self._found.get(question)
+            if found is not None:
+                self._found.move_to_end(question)
+            return found
+
+    def remember(self, identity: Identity | None, question: Hashable, found: bytes) -> None:
+        with self._lock:
+            if identity != self._identity or question in self._found:
+                return
+            self._found[question] = found
+            self._bytes += len(found)
+            while self._bytes > self._most_bytes:
+                _, oldest = self._found.popitem(last=False)
+                self._bytes -= len(oldest)
+
+    def _turn_to(self, identity: Identity | None) -> None:
+        if identity != self._identity:
+            self._identity, self._bytes = identity, 0
+            self._found.clear()

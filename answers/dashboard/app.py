@@ -1,0 +1,213 @@
+"""The dashboard as an ASGI application: addresses in, pages out; read-only but for the file of saved funnels."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from answers.dashboard.answering import BusyError, Desk
+from answers.dashboard.assets import assets
+from answers.dashboard.doors import Doors
+from answers.dashboard.layout import NoNumbersError, render_page, render_trouble
+from answers.dashboard.page import Asked, Page
+from answers.dashboard.pages import cheers, health, hesitation, ladder, leaps, momentum, people, value_first, walk
+from answers.dashboard.view import read_view
+from ladder.errors import UsageError, YesladderError
+from ladder.tiers import Ladder
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""No script but ours, nothing from elsewhere.  Style attributes carry the places of marks on their lines."""
+
+_OF_QUALITY_PAGES = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+
+_HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "cache-control": "no-store",
+}
+
+_HTML = "text/html; charset=utf-8"
+
+MOST_ADDRESS = 16_000
+"""Characters of an address that is looked at."""
+
+
+@dataclass(frozen=True)
+class PageAt:
+    """A page of the menu, or (``title`` empty) one that others lead to.
+
+    ``is_live``: it changes between builds.
+    """
+
+    title: str
+    make: Callable[[Asked], Page]
+    is_slow: bool = False
+    is_live: bool = False
+
+
+PAGES: Mapping[str, PageAt] = {
+    "ladder": PageAt("Ladder", ladder.page),
+    "leaps": PageAt("Leaps", leaps.page),
+    "momentum": PageAt("Momentum", momentum.page),
+    "hesitation": PageAt("Hesitation", hesitation.page),
+    "value-first": PageAt("Value first", value_first.page),
+    "cheers": PageAt("Cheers", cheers.page),
+    "walk": PageAt("Walk", walk.page),
+    "health": PageAt("Data health", health.page, is_slow=True, is_live=True),
+    "people": PageAt("", people.page),
+}
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """What it shows and to whom.  ``load_ladder`` may raise ``UsageError``.  ``now``: the clock."""
+
+    warehouse: Path
+    load_ladder: Callable[[], Ladder]
+    doors: Doors
+    funnels: Path = Path("funnels.toml")
+    allows_sql: bool = False
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+
+def create_app(dashboard: Dashboard, desk: Desk | None = None) -> ASGIApp:
+    """The application.  ``desk``: another one than that which it would make."""
+    served = _Served(dashboard, desk or Desk(dashboard.warehouse))
+    routes = [
+        Route("/", served.home),
+        Route("/assets/{name}", _asset),
+        Route("/quality/{path:path}", served.quality),
+        *(Route(f"/{name}", served.page(name)) for name in PAGES),
+    ]
+    app = Starlette(routes=routes, exception_handlers={404: served.not_found, 405: served.not_found})
+    return _Door(app, dashboard.doors)
+
+
+class _Served:
+    def __init__(self, dashboard: Dashboard, desk: Desk) -> None:
+        self._dashboard, self._desk = dashboard, desk
+
+    async def home(self, request: Request) -> Response:
+        return RedirectResponse(f"/ladder?{request.url.query}" if request.url.query else "/ladder", status_code=307)
+
+    async def not_found(self, request: Request, error: Exception) -> Response:
+        return self._trouble(404, "There is no such page", f"{request.url.path[:200]} is none of this dashboard's.")
+
+    def page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
+        at = PAGES[name]
+
+        async def answer(request: Request) -> Response:
+            given = _given(request)
+
+            def find() -> bytes:
+                return self._render(name, at, given)
+
+            async def ask() -> bytes:
+                if at.is_live:
+                    return await self._desk.ask_anew(find, is_slow=at.is_slow)
+                return await self._desk.ask((name, tuple(sorted(given.items()))), find, is_slow=at.is_slow)
+
+            return await self._answer(ask)
+
+        return answer
+
+    async def quality(self, request: Request) -> Response:
+        """A page of the quality gate's, which has styles of its own and no scripts."""
+        folder = (self._dashboard.warehouse / "quality").resolve()
+        wanted = (folder / request.path_params["path"]).resolve()
+        if wanted.suffix != ".html" or not wanted.is_relative_to(folder) or not wanted.is_file():
+            return await self.not_found(request, LookupError())
+        return Response(wanted.read_bytes(), media_type=_HTML, headers={"content-security-policy": _OF_QUALITY_PAGES})
+
+    async def _answer(self, ask: Callable[[], Awaitable[bytes]]) -> Response:
+        try:
+            return Response(await ask(), media_type=_HTML)
+        except NoNumbersError as error:
+            return self._trouble(200, "No numbers yet", str(error), again_s=5)
+        except UsageError as error:
+            return self._trouble(400, "This cannot be shown", str(error))
+        except BusyError as error:
+            return self._trouble(503, "Too much at once", str(error), {"retry-after": "5"})
+        except YesladderError as error:
+            return self._trouble(500, "This cannot be shown", str(error))
+
+    def _render(self, name: str, at: PageAt, given: dict[str, tuple[str, ...]]) -> bytes:
+        dashboard = self._dashboard
+        found = dashboard.load_ladder()
+        view = read_view({key: values[-1] for key, values in given.items()}, found)
+        asked = Asked(dashboard.warehouse, found, view, given, dashboard.now(), dashboard.funnels)
+        return render_page(name, at.make, asked, _MENU).encode()
+
+    def _trouble(
+        self, status: int, title: str, words: str, headers: Mapping[str, str] | None = None, again_s: int | None = None
+    ) -> Response:
+        return Response(render_trouble(title, words, _MENU, again_s), status, headers, _HTML)
+
+
+_MENU = [(name, at.title) for name, at in PAGES.items() if at.title]
+
+
+def _given(request: Request) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(request.query_params.getlist(name)) for name in request.query_params}
+
+
+async def _asset(request: Request) -> Response:
+    found = assets().get(request.path_params["name"])
+    if found is None:
+        return Response("there is no such file", 404, media_type="text/plain")
+    headers = {"etag": f'"{found.tag}"', "vary": "accept-encoding", "cache-control": "no-cache"}
+    if request.query_params.get("v") == found.tag:
+        headers["cache-control"] = "private, max-age=31536000, immutable"
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(found.packed, headers={**headers, "content-encoding": "gzip"}, media_type=found.kind)
+    return Response(found.plain, headers=headers, media_type=found.kind)
+
+
+class _Door:
+    """Lets in whom the doors let in, and puts the headers of safety onto every answer that has none of its own."""
+
+    def __init__(self, app: ASGIApp, doors: Doors) -> None:
+        self._app, self._doors = app, doors
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope)
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told: list[Any] = list(message.get("headers", []))
+                known = {name.lower() for name, _ in told}
+                told += [
+                    (name.encode(), text.encode()) for name, text in _HEADERS.items() if name.encode() not in known
+                ]
+                message = {**message, "headers": told}
+            await send(message)
+
+        peer = scope["client"][0] if scope.get("client") is not None else None
+        refusal = self._doors.refusal(request.method, request.headers, peer)
+        if refusal is not None:
+            words = Response(f"{refusal.reason}\n", refusal.status, refusal.headers, "text/plain; charset=utf-8")
+            await words(scope, receive, send_safely)
+            return
+        if len(scope.get("query_string", b"")) > MOST_ADDRESS:
+            await Response("the address is too long\n", 414)(scope, receive, send_safely)
+            return
+        await self._app(scope, receive, send_safely)

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from answers.dashboard.answering import WAITING, BusyError, Desk, Memory
+
+ONE, OTHER = (1, 1, 1, 1), (1, 2, 1, 1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    found = Desk(tmp_path, patience_s=0.2)
+    yield found
+    found.close()
+
+
+def test_slow_questions_do_not_keep_a_quick_one_waiting(desk: Desk) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> str:
+        slow = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(8)]
+        await asyncio.sleep(0)
+        found = await desk.ask_anew(lambda: "quick", is_slow=False)
+        go_on.set()
+        await asyncio.gather(*slow)
+        return found
+
+    assert asyncio.run(ask()) == "quick"
+
+
+def test_a_question_that_takes_too_long_is_given_up(desk: Desk) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        with pytest.raises(BusyError, match="given up"):
+            await desk.ask_anew(lambda: go_on.wait(5), is_slow=True)
+        go_on.set()
+
+    asyncio.run(ask())
+
+
+def test_more_questions_than_may_wait_are_turned_away(desk: Desk) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        waiting = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(WAITING)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="too many"):
+            await desk.ask_anew(lambda: "one more", is_slow=False)
+        go_on.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(ask())
+
+
+def test_what_was_answered_is_remembered_until_there_are_other_marts() -> None:
+    memory = Memory(100)
+    assert memory.recall(ONE, "q") is None
+    memory.remember(ONE, "q", b"answer")
+    assert memory.recall(ONE, "q") == b"answer"
+    assert memory.recall(OTHER, "q") is None
+    assert memory.recall(ONE, "q") is None
+
+
+def test_an_answer_of_marts_that_are_gone_is_not_remembered() -> None:
+    memory = Memory(100)
+    memory.recall(OTHER, "q")
+    memory.remember(ONE, "q", b"old")
+    assert memory.recall(OTHER, "q") is None
+
+
+def test_the_memory_is_bounded_and_forgets_what_was_asked_longest_ago() -> None:
+    memory = Memory(10)
+    memory.recall(ONE, "a")
+    memory.remember(ONE, "a", b"12345")
+    memory.remember(ONE, "b", b"12345")
+    memory.recall(ONE, "a")
+    memory.remember(ONE, "c", b"1")
+    assert [memory.recall(ONE, question) for question in "abc"] == [b"12345", None, b"1"]
