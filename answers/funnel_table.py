@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
+from answers.csv_text import as_csv as csv_of
 from answers.funnel import SCHEMA, table_of
 from answers.funnel_answer import EDGES_S, Answer, StepResult
 from answers.numbers import count, interval, percent, seconds
@@ -93,12 +92,7 @@ def as_csv(found: Answer) -> str:
 
     Text that a spreadsheet would take for a formula has an apostrophe before it.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SCHEMA.names)
-    for row in table_of(found).to_pylist():
-        writer.writerow([_harmless(value) if isinstance(value, str) else value for value in row.values()])
-    return text.getvalue()
+    return csv_of(SCHEMA.names, (list(row.values()) for row in table_of(found).to_pylist()))
 
 
 def _table(steps: Sequence[StepResult], optional: Sequence[int], unit: str) -> Table:
@@ -201,7 +195,3 @@ def _time(duration: float | None) -> str:
 
 def _unit(unit: str) -> str:
     return unit if unit in ("visitor", "user", "session") else f"{unit} value"
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text

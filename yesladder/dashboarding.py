@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from yesladder.options import settings_options
+from yesladder.options import Command, settings_options
 from yesladder.settings import PREFIX, Settings, read_settings
 
 SHOWING_AT = "dashboard at "
 """What it says before its address, once it takes requests."""
 
 
-def _of_dashboard(name: str, **more: Any) -> Any:
+def _of_dashboard(name: str, **more: Any) -> Callable[[Command], Command]:
     """An option for the setting ``dashboard_NAME``, under its short name."""
     setting = f"dashboard_{name}"
     description = f"{Settings.model_fields[setting].description}  [env: {PREFIX}{setting.upper()}]"

@@ -179,7 +179,59 @@
     };
   }
 
-  const drawings = { flow, trend: lines, days: bars };
+  // Steps as bars from the left, each with what came through and, lighter, what was there before it.
+  function funnel({ steps }, width) {
+    const narrow = width < 560;
+    const row = narrow ? 58 : 46, thick = 26;
+    const left = narrow ? 4 : Math.min(260, Math.round(width * 0.28));
+    const right = narrow ? 118 : 190;
+    const most = Math.max(1, ...steps.map((step) => step.count));
+    const across = Math.max(40, width - left - right);
+    const x = (number) => left + (across * number) / most;
+    const children = [];
+    steps.forEach((step, place) => {
+      const middle = place * row + row / 2 + (narrow ? 9 : 0);
+      const top = middle - thick / 2;
+      const before = step.previous ? steps[step.previous - 1].count : step.count;
+      const rect = (number, fill) => ({ type: "rect", silent: true, shape: { x: left, y: top, width: Math.max(number > 0 ? 1.5 : 0, x(number) - left), height: thick }, style: { fill } });
+      children.push(rect(before, "var(--silent)"), rect(step.count, "var(--yes)"));
+      const word = (said, at, y, style) => children.push({ type: "text", silent: true, style: { text: said, x: at, y, textVerticalAlign: "middle", fill: ink, font: `13px ${font}`, ...style } });
+      word(`${step.step || place + 1}  ${shortened(step.name, narrow ? 38 : 32)}`, narrow ? left : 0, narrow ? top - 11 : middle, { font: `600 13px ${font}` });
+      const said = step.previous ? `${counts.format(step.count)}, ${percent(step.share[0])}` : counts.format(step.count);
+      word(said, x(before) + 8, middle, {});
+    });
+    return {
+      height: steps.length * row + 12,
+      option: {
+        ...common,
+        series: [{ type: "custom", coordinateSystem: "none", data: [0], renderItem: () => ({ type: "group", children }) }],
+      },
+    };
+  }
+
+  // How many took how long, side by side for each step.
+  function spread({ edges, bars: all }, width) {
+    const narrow = width < 560;
+    return {
+      height: narrow ? 300 : 260,
+      option: {
+        ...common,
+        grid: { left: 56, right: 10, top: 40 + (narrow ? 18 * Math.min(all.length, 4) : 0), bottom: narrow ? 70 : 30 },
+        legend: { top: 0, left: 0, textStyle: text, formatter: (name) => shortened(name, narrow ? 34 : 40) },
+        tooltip: tooltip({
+          trigger: "axis", axisPointer: { type: "shadow", shadowStyle: { color: line, opacity: 0.35 } },
+          formatter: (items) => box([edges[items[0].dataIndex], ...items.map((item) => `${item.seriesName}: ${counts.format(item.value || 0)}`)]),
+        }),
+        xAxis: { type: "category", data: edges, axisLabel: { ...text, fontSize: 11, color: muted, interval: 0, rotate: narrow ? 50 : 0 }, axisLine: { lineStyle: { color: line } }, axisTick: { show: false } },
+        yAxis: { type: "value", minInterval: 1, axisLabel: { ...text, fontSize: 12, color: muted, formatter: (value) => counts.format(value) }, splitLine: { lineStyle: { color: line } } },
+        series: all.slice(0, MOST_LINES).map(([name, numbers], place) => ({
+          type: "bar", name: `${place + 2}  ${name}`, data: numbers, barMaxWidth: 34, emphasis: { disabled: true }, itemStyle: { color: colours[place] },
+        })),
+      },
+    };
+  }
+
+  const drawings = { flow, trend: lines, days: bars, funnel, spread };
 
   function draw(place, facts, kind) {
     const drawn = drawings[kind](facts, place.clientWidth || place.parentElement.clientWidth - 48);
@@ -220,8 +272,8 @@
   }
 
   function copying() {
+    if (!navigator.clipboard) return;
     for (const pre of document.querySelectorAll("pre.copy")) {
-      if (!navigator.clipboard) return;
       const button = document.createElement("button");
       button.type = "button";
       button.className = "plain";

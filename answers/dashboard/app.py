@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,8 +20,21 @@ from answers.dashboard.assets import assets
 from answers.dashboard.doors import Doors
 from answers.dashboard.layout import NoNumbersError, render_page, render_trouble
 from answers.dashboard.page import Asked, Page
-from answers.dashboard.pages import cheers, health, hesitation, ladder, leaps, momentum, people, value_first, walk
+from answers.dashboard.pages import (
+    cheers,
+    funnel,
+    health,
+    hesitation,
+    ladder,
+    leaps,
+    momentum,
+    people,
+    value_first,
+    walk,
+)
+from answers.dashboard.saving import save_funnel
 from answers.dashboard.view import read_view
+from answers.funnel_table import as_csv as funnel_csv
 from ladder.errors import UsageError, YesladderError
 from ladder.tiers import Ladder
 
@@ -62,6 +76,7 @@ class PageAt:
 
 PAGES: Mapping[str, PageAt] = {
     "ladder": PageAt("Ladder", ladder.page),
+    "funnel": PageAt("Funnels", funnel.page, is_slow=True),
     "leaps": PageAt("Leaps", leaps.page),
     "momentum": PageAt("Momentum", momentum.page),
     "hesitation": PageAt("Hesitation", hesitation.page),
@@ -93,6 +108,9 @@ def create_app(dashboard: Dashboard, desk: Desk | None = None) -> ASGIApp:
         Route("/assets/{name}", _asset),
         Route("/quality/{path:path}", served.quality),
         *(Route(f"/{name}", served.page(name)) for name in PAGES),
+        Route("/funnel/save", served.save_funnel, methods=["POST"]),
+        Route("/funnel.csv", served.csv("funnel", lambda asked: funnel_csv(funnel.answered(asked)))),
+        Route("/people.csv", served.csv("people", people.as_csv)),
     ]
     app = Starlette(routes=routes, exception_handlers={404: served.not_found, 405: served.not_found})
     return _Door(app, dashboard.doors)
@@ -117,14 +135,50 @@ class _Served:
             def find() -> bytes:
                 return self._render(name, at, given)
 
-            async def ask() -> bytes:
+            async def ask() -> Response:
                 if at.is_live:
-                    return await self._desk.ask_anew(find, is_slow=at.is_slow)
-                return await self._desk.ask((name, tuple(sorted(given.items()))), find, is_slow=at.is_slow)
+                    found = await self._desk.ask_anew(find, is_slow=at.is_slow)
+                else:
+                    question = (name, tuple(sorted(given.items())), self._funnels_as_of())
+                    found = await self._desk.ask(question, find, is_slow=at.is_slow)
+                return Response(found, media_type=_HTML)
 
             return await self._answer(ask)
 
         return answer
+
+    def csv(self, name: str, make: Callable[[Asked], str]) -> Callable[[Request], Awaitable[Response]]:
+        """The same numbers as a page's, for a spreadsheet."""
+
+        async def answer(request: Request) -> Response:
+            given = _given(request)
+
+            async def ask() -> Response:
+                text = await self._desk.ask_anew(lambda: make(self._asked(given)), is_slow=True)
+                headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+                return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
+
+            return await self._answer(ask)
+
+        return answer
+
+    async def save_funnel(self, request: Request) -> Response:
+        """The funnel of the address under the name of the form; leads to it."""
+        body = await request.body()
+        if len(body) > MOST_ADDRESS:
+            return self._trouble(413, "This cannot be saved", "name: that is too much")
+        name = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)).get("name", "")
+        given = _given(request)
+
+        async def ask() -> Response:
+            asked, saved = await self._desk.ask_anew(lambda: self._save(given, name), is_slow=True)
+            return RedirectResponse(f"/funnel?{asked.view.query(saved=saved)}", status_code=303)
+
+        return await self._answer(ask)
+
+    def _save(self, given: dict[str, tuple[str, ...]], name: str) -> tuple[Asked, str]:
+        asked = self._asked(given)
+        return asked, save_funnel(asked, name)
 
     async def quality(self, request: Request) -> Response:
         """A page of the quality gate's, which has styles of its own and no scripts."""
@@ -134,9 +188,9 @@ class _Served:
             return await self.not_found(request, LookupError())
         return Response(wanted.read_bytes(), media_type=_HTML, headers={"content-security-policy": _OF_QUALITY_PAGES})
 
-    async def _answer(self, ask: Callable[[], Awaitable[bytes]]) -> Response:
+    async def _answer(self, ask: Callable[[], Awaitable[Response]]) -> Response:
         try:
-            return Response(await ask(), media_type=_HTML)
+            return await ask()
         except NoNumbersError as error:
             return self._trouble(200, "No numbers yet", str(error), again_s=5)
         except UsageError as error:
@@ -147,11 +201,20 @@ class _Served:
             return self._trouble(500, "This cannot be shown", str(error))
 
     def _render(self, name: str, at: PageAt, given: dict[str, tuple[str, ...]]) -> bytes:
+        return render_page(name, at.make, self._asked(given), _MENU).encode()
+
+    def _asked(self, given: dict[str, tuple[str, ...]]) -> Asked:
         dashboard = self._dashboard
         found = dashboard.load_ladder()
         view = read_view({key: values[-1] for key, values in given.items()}, found)
-        asked = Asked(dashboard.warehouse, found, view, given, dashboard.now(), dashboard.funnels)
-        return render_page(name, at.make, asked, _MENU).encode()
+        return Asked(dashboard.warehouse, found, view, given, dashboard.now(), dashboard.funnels)
+
+    def _funnels_as_of(self) -> int:
+        """Changes whenever the file of saved funnels does."""
+        try:
+            return self._dashboard.funnels.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
 
     def _trouble(
         self, status: int, title: str, words: str, headers: Mapping[str, str] | None = None, again_s: int | None = None

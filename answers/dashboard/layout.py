@@ -17,8 +17,10 @@ from warehouse.query import open_marts
 
 VALUES_OFFERED = 12
 
-_NO_VIEW = ("health",)
-"""Pages whose numbers are not of some days, unit and segment."""
+_NO_VIEW = ("funnel", "health", "walk")
+"""Pages whose numbers are not of some days, unit and segment, or that have a form of their own for them."""
+
+_NEEDS_NO_MARTS = ("health",)
 
 Menu = Sequence[tuple[str, str]]
 
@@ -30,7 +32,7 @@ class NoNumbersError(UsageError):
 def render_page(name: str, make: Callable[[Asked], Page], asked: Asked, menu: Menu) -> str:
     """The whole page.  Raises ``NoNumbersError`` before the first build, and what ``make`` raises."""
     has_view = name not in _NO_VIEW
-    if has_view and identity_of(asked.warehouse) is None:
+    if name not in _NEEDS_NO_MARTS and identity_of(asked.warehouse) is None:
         raise NoNumbersError(
             f"Nothing has been built in {asked.warehouse} yet. Send events to the collector (`yesladder up` runs one) "
             "or read a file with `yesladder backfill FILE`; then run `yesladder build`. `yesladder up` builds by "
@@ -38,7 +40,7 @@ def render_page(name: str, make: Callable[[Asked], Page], asked: Asked, menu: Me
         )
     page = make(asked)
     view = asked.view
-    days = _days(asked) if has_view else None
+    days = _days(asked) if name not in _NEEDS_NO_MARTS else None
     return (
         environment()
         .get_template(f"dashboard/{page.template}")
@@ -52,7 +54,7 @@ def render_page(name: str, make: Callable[[Asked], Page], asked: Asked, menu: Me
             has_view=has_view,
             segments=SEGMENTS,
             values=_values(asked) if has_view and view.segment is not None else [],
-            quick=[] if days is None or days.first is None else quick_views(view, days.first, days.last),
+            quick=quick_views(view, days.first, days.last) if days is not None and days.first and days.last else [],
             built_at=None if days is None else days.built_at,
             sections=page.sections,
             charts=as_json(page.charts) if page.charts else None,

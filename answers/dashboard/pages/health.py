@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import cast, get_args
 
 from answers.dashboard.page import Asked, Page
 from answers.data_health import read_health
 from ladder.errors import REASONS, Reason
 from warehouse.arrivals import arrived, builds, days, samples
-from warehouse.batches import Batches
+from warehouse.batches import Batches, State
 from warehouse.opened import identity_of
 
 DAYS_SHOWN = 60
@@ -27,7 +27,7 @@ def page(asked: Asked) -> Page:
     by_day = days(warehouse, DAYS_SHOWN)
     quality = Batches(warehouse / "quality")
     looked = sorted(
-        (batch for state in ("passed", "held", "accepted", "replaced") for batch in quality.of_state(state)),
+        (batch for state in get_args(State) for batch in quality.of_state(state)),
         key=lambda batch: batch.looked_at,
         reverse=True,
     )

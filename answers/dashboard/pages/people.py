@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields
+from datetime import datetime
+
+from answers.csv_text import as_csv as csv_of
 from answers.dashboard.page import Asked, Page
 from ladder.errors import UsageError
-from warehouse.people import MOST, people
+from warehouse.people import MOST, People, Somebody, people
+
+MOST_IN_CSV = 1_000_000
 
 SAID: dict[str, str] = {
     "asked": "were asked",
@@ -21,18 +27,9 @@ SAID: dict[str, str] = {
 
 def page(asked: Asked) -> Page:
     """Raises ``UsageError`` for a tier, an outcome or a page that there is none of."""
-    tier = _number("tier", asked.one("tier"), 1)
+    tier, step = _number("tier", asked.one("tier"), 1), asked.one("step")
     number = _number("page", asked.one("page"), 1)
-    step = asked.one("step")
-    found = people(
-        asked.warehouse,
-        asked.ladder,
-        asked.view.slice(),
-        tier,
-        asked.one("outcome") or "asked",
-        step=step,
-        skip=MOST * (number - 1),
-    )
+    found = _found(asked, MOST, MOST * (number - 1))
     keep = {"tier": str(tier), "outcome": found.outcome} | ({} if step is None else {"step": step})
     return Page(
         "people.html",
@@ -47,6 +44,29 @@ def page(asked: Asked) -> Page:
             "first": MOST * (number - 1) + 1,
         },
         keep=keep,
+    )
+
+
+def as_csv(asked: Asked) -> str:
+    """All of them."""
+    found = _found(asked, MOST_IN_CSV, 0)
+    head = [field.name for field in fields(Somebody)]
+    rows = (
+        [value.isoformat() if isinstance(value, datetime) else value for value in astuple(row)] for row in found.rows
+    )
+    return csv_of(head, rows)
+
+
+def _found(asked: Asked, most: int, skip: int) -> People:
+    return people(
+        asked.warehouse,
+        asked.ladder,
+        asked.view.slice(),
+        _number("tier", asked.one("tier"), 1),
+        asked.one("outcome") or "asked",
+        step=asked.one("step"),
+        most=most,
+        skip=skip,
     )
 
 
