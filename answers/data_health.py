@@ -10,6 +10,7 @@ from answers.facts import Health, Quality
 from ladder.tables import REMOVED_COPIES
 from warehouse.batches import Batches
 from warehouse.lake import Lake
+from warehouse.periods import Days
 from warehouse.query import Freshness, freshness, open_marts
 
 _LATE = """
@@ -18,7 +19,7 @@ with
 late as (
     select source, source_partition as partition, visitor_id, event_id
     from staging.stg_events
-    where is_late
+    where is_late and {happened}
 ),
 
 held as (
@@ -35,24 +36,35 @@ left join held using (source, partition, visitor_id, event_id)
 """Late events, and those of them that are in sessions."""
 
 
-def read_health(warehouse: Path, *, sent: int | None = None, page: Path | None = None) -> Health:
+def read_health(
+    warehouse: Path, *, sent: int | None = None, page: Path | None = None, days: Days | None = None
+) -> Health:
     """``sent``: how many events the sender knows to have sent.  ``page``: the file that links to the quality pages.
 
+    ``days``: of events that happened on them, and of what was refused or came twice on them; None: of all.
     Raises ``UsageError`` where nothing was built yet.
     """
     with open_marts(warehouse) as marts:
-        ((rows,),) = marts.execute("select count(*) from lake.events").fetchall()
-        ((late, late_repaired),) = marts.execute(_LATE).fetchall()
-        ((copies,),) = marts.execute("select count(*) from staging.stg_event_copies where copy > 1").fetchall()
-        ((duplicates, counted, landed_at),) = marts.execute(
-            "select coalesce(sum(duplicates), 0)::bigint, coalesce(sum(landed), 0)::bigint, max(committed_at)"
-            " from lake.checkpoints"
+        happened, committed = between("occurred_at", days), between("committed_at", days)
+        ((rows,),) = marts.execute(f"select count(*) from lake.events where {happened}").fetchall()
+        ((late, late_repaired),) = marts.execute(_LATE.format(happened=happened)).fetchall()
+        ((copies,),) = marts.execute(
+            f"select count(*) from staging.stg_event_copies where copy > 1 and {happened}"
         ).fetchall()
-        rejected = dict(marts.execute("select reason, count(*) from lake.rejects group by reason").fetchall())
+        ((duplicates, counted),) = marts.execute(
+            "select coalesce(sum(duplicates), 0)::bigint, coalesce(sum(landed), 0)::bigint"
+            f" from lake.checkpoints where {committed}"
+        ).fetchall()
+        ((landed_at,),) = marts.execute("select max(committed_at) from lake.checkpoints").fetchall()
+        rejected = dict(
+            marts.execute(
+                f"select reason, count(*) from lake.rejects where {between('rejected_at', days)} group by reason"
+            ).fetchall()
+        )
     lake = Lake(warehouse / "lake")
     fresh = freshness(lake)
     # The tally is the lake's as it is now; of copies taken out since the build, the build still counts the rows.
-    removed = max(0, min(counted - rows, lake.tally("events", REMOVED_COPIES)))
+    removed = max(0, min(counted - rows, lake.tally("events", REMOVED_COPIES))) if days is None else 0
     return Health(
         landed=rows - copies,
         duplicates=duplicates + copies + removed,
@@ -65,6 +77,13 @@ def read_health(warehouse: Path, *, sent: int | None = None, page: Path | None =
         unbuilt_files=fresh.unbuilt_files,
         quality=_quality(fresh, warehouse, page),
     )
+
+
+def between(column: str, days: Days | None) -> str:
+    """The condition that a time or a day in ``column`` is one of the ``days``; None: any."""
+    if days is None:
+        return "true"
+    return f"{column} >= '{days.since}' and {column} < '{days.until}'"
 
 
 def _quality(fresh: Freshness, warehouse: Path, page: Path | None) -> Quality | None:

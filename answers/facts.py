@@ -9,8 +9,10 @@ from datetime import datetime
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
+from warehouse.changes import Changes
 from warehouse.drop_off import DropOff
-from warehouse.query import StepRow, TierRow
+from warehouse.periods import Days, Every
+from warehouse.query import StepRow, TierRow, Unit
 from warehouse.stands import Stands
 from warehouse.too_soon import TooSoon
 from warehouse.value_first import Value
@@ -61,7 +63,10 @@ class Health:
 
 @dataclass(frozen=True)
 class AskFacts:
-    """What the marts of the ladder answer, over all visitors' lives; empty (or None) where there is nothing."""
+    """What the marts of the ladder answer, over all visitors' lives or of some days; empty (or None) where nothing is.
+
+    ``drop_off``: its trend may reach back further than the days.
+    """
 
     standing: Stands | None = None
     drop_off: DropOff[TierRow] | None = None
@@ -77,12 +82,42 @@ class AskFacts:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """Events in sessions (each once), sessions, and visitors who had one."""
+
+    events: int
+    sessions: int
+    visitors: int
+
+
+@dataclass(frozen=True)
+class PeriodFacts:
+    """What a report on some days compares.
+
+    ``every``: the kind of calendar period, None for other days.  ``unit`` and ``segment``: what is compared, and by
+    which first touch apart.  ``totals``: of ``before``.  ``known_until``: the end of the newest session that there is,
+    whenever; None without any.  ``changes``: None where the days were not over when the marts
+    were built, so that they would be compared as if they were whole.
+    """
+
+    days: Days
+    before: Days
+    every: Every | None
+    unit: Unit
+    segment: str | None
+    totals: Totals
+    known_until: datetime | None
+    changes: Changes | None
+
+
+@dataclass(frozen=True)
 class ReportFacts:
     """What ``render_report`` says.  ``first_at`` and ``last_at``: of the events, None where there are none.
 
     ``events``, ``sessions`` and ``visitors`` are those in sessions, each counted once.
     ``per_session`` and ``per_visitor`` hold one row for each tier of the ladder, from the first up.
     ``attribution``: whose data this is and under which licence, where it must be said.
+    ``period``: None for a report on all days; else all numbers are of its days.
     """
 
     ladder: Ladder
@@ -98,3 +133,4 @@ class ReportFacts:
     health: Health
     asks: AskFacts = AskFacts()
     attribution: str | None = None
+    period: PeriodFacts | None = None

@@ -36,12 +36,12 @@ def render(template: str, *, styles: Sequence[str], scripts: Sequence[str] = (),
     )
 
 
-def write_page(page: str, path: Path) -> Path:
+def write_page(page: str | bytes, path: Path) -> Path:
     """Put a page into a file, whole or not at all, and give its path back.  Raises ``UsageError`` where it cannot."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".html", delete=False) as file:
-            file.write(page)
+        with NamedTemporaryFile("wb", dir=path.parent, suffix=path.suffix, delete=False) as file:
+            file.write(page.encode() if isinstance(page, str) else page)
         written = Path(file.name)
         try:
             written.chmod(0o644)

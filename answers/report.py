@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlsplit
 
-from answers.facts import ReportFacts
+from answers.facts import ReportFacts, Totals
 from answers.leaks import find_leak, headline
 from answers.next_steps import next_steps, worst_steps
 from answers.numbers import interval, listing
 from answers.page import as_json, asset, render, write_page
+from answers.period_words import called
 from answers.sections.after_yes import after_yes_section
+from answers.sections.changes import changes_section
 from answers.sections.drop_off import drop_off_section
 from answers.sections.hesitation import hesitation_section
 from answers.sections.leaps import leaps_section
@@ -47,13 +49,15 @@ def render_report(facts: ReportFacts) -> str:
     All names in ``facts`` are untrusted text.  A quality page that is no relative or ``file:`` address gets no link.
     """
     views = [_view("session", facts.per_session, facts), _view("visitor", facts.per_visitor, facts)]
-    quality = facts.health.quality
+    quality, period = facts.health.quality, facts.period
     return render(
         "report.html",
         scripts=[asset("echarts.js"), asset("report.js")],
         styles=[asset("report.css"), asset("sections.css")],
-        sections=_sections(facts),
+        changes=changes_section(period, Totals(facts.events, facts.sessions, facts.visitors), facts.ladder),
+        sections=sections_of(facts),
         facts=facts,
+        days=None if period is None else called(period.days, period.every),
         views=views,
         any_implicit=any(row.implicit > 0 for view in views for row in view.tiers),
         tier_names=dict(enumerate(facts.ladder.tiers, start=1)),
@@ -77,16 +81,17 @@ def write_report(facts: ReportFacts, path: Path) -> Path:
     return write_page(render_report(facts), path)
 
 
-def _sections(facts: ReportFacts) -> list[Section]:
+def sections_of(facts: ReportFacts) -> list[Section]:
     """In the order of the page; what there is nothing to say of is left out."""
     asks, ladder = facts.asks, facts.ladder
+    whom = None if facts.period is None else "visitors first seen in these days"
     found = (
-        standing_section(asks.standing, ladder),
+        standing_section(asks.standing, ladder, whom=whom),
         drop_off_section(asks.drop_off),
         leaps_section(asks.leaps, ladder),
         too_soon_section(asks.too_soon, ladder),
         momentum_section(asks.momentum, asks.of_an_earlier_yes, ladder),
-        value_first_section(asks.value, asks.of_a_gift, ladder),
+        value_first_section(asks.value, asks.of_a_gift, ladder, whom=whom),
         after_yes_section(asks.after_yes, asks.of_a_cheer, ladder),
         hesitation_section(asks.hesitation, ladder),
     )

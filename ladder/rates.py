@@ -18,8 +18,8 @@ class Rate(NamedTuple):
     high: float
 
 
-def wilson(successes: float, trials: float) -> Rate:
-    """A proportion with Wilson's score interval at 95 %.
+def wilson(successes: float, trials: float, z: float = Z_95) -> Rate:
+    """A proportion with Wilson's score interval, at 95 % or at another point ``z`` of the normal distribution.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22: 209-212.
     Holds its level for small counts and for shares near 0 and 1.  ``0/0`` is 0 with the interval 0 to 1.
@@ -30,9 +30,9 @@ def wilson(successes: float, trials: float) -> Rate:
     if trials == 0:
         return Rate(0.0, 0.0, 1.0)
     share = successes / trials
-    z2 = Z_95 * Z_95
+    z2 = z * z
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z_95 * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
+    half = z * sqrt(share * (1 - share) / trials + z2 / (4 * trials * trials)) / (1 + z2 / trials)
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return Rate(share, low, high)

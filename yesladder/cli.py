@@ -21,6 +21,7 @@ from yesladder.climbing import standing, tiers, value_first
 from yesladder.dashboarding import dashboard
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
+from yesladder.reporting import report
 from yesladder.settings import Settings, read_settings
 from yesladder.walking import walk
 
@@ -623,38 +624,6 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@settings_options("warehouse", "ladder")
-@click.option(
-    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: WAREHOUSE/reports/report.html]"
-)
-@_json_option
-def report(out: Path | None, as_json: bool, **options: Any) -> None:
-    """One self-contained page: the ladder, its leaks, and the state of the data.
-
-    Example: yesladder report --out friday.html
-    """
-    from answers.gather import gather, report_file
-    from answers.report import write_report
-    from yesladder.datasets import ATTRIBUTION
-
-    settings = read_settings(**options)
-    path = out or report_file(settings.warehouse)
-    whose = settings.warehouse / ATTRIBUTION
-    facts = gather(
-        settings.warehouse,
-        settings.load_ladder(),
-        now=datetime.now(UTC),
-        out=out,
-        attribution=whose.read_text(encoding="utf-8") if whose.exists() else None,
-    )
-    write_report(facts, path)
-    if as_json:
-        _print_json({"report": str(path)})
-    else:
-        click.echo(str(path))
-
-
-@cli.command()
 @settings_options("warehouse", "ladder", *_CONNECTION)
 @_json_option
 def doctor(as_json: bool, **options: Any) -> None:
@@ -725,6 +694,7 @@ for _command in (
     hesitation,
     leaps,
     momentum,
+    report,
     standing,
     tiers,
     too_soon,

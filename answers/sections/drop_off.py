@@ -11,24 +11,29 @@ from warehouse.query import TierRow
 
 LEAST_PERIODS = 2
 _HIGH, _WIDE = 24.0, 100.0
+_TREND = {"day": "Day by day", "week": "Week by week", "month": "Month by month"}
 
 
 def drop_off_section(found: DropOff[TierRow] | None) -> Section | None:
     """``found``: of visitors, with a trend.  None where nobody was asked for anything."""
     if found is None or not any(row.asked for row in found.rows):
         return None
+    every = found.every or "week"
     return Section(
         "drop_off",
         "Who may still say yes?",
         (_in_flight(found.rows),),
-        {"rows": [(row, _line([period.rows[row.tier - 1] for period in found.trend])) for row in found.rows]},
+        {
+            "rows": [(row, _line([period.rows[row.tier - 1] for period in found.trend])) for row in found.rows],
+            "trend": _TREND[every] if found.trend else "",
+        },
         (
             ("In flight", "Asked, no yes so far, and the conversion window from the first ask is still open."),
             ("Matured", "Asked, and that window has passed; whoever said yes within it did not drop off."),
             (
-                "Week by week",
-                "The drop-off of those first asked in that week, from 0 at the bottom to 100% at the top; a week "
-                "without any that matured leaves a gap.",
+                _TREND[every],
+                f"The drop-off of those first asked in that {every}, from 0 at the bottom to 100% at the top; a "
+                f"{every} without any that matured leaves a gap.",
             ),
         ),
     )

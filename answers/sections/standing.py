@@ -9,14 +9,16 @@ from warehouse.query import Unit
 from warehouse.stands import Stands
 
 
-def standing_section(found: Stands | None, ladder: Ladder, unit: Unit = "visitor") -> Section | None:
-    """``unit``: of whom they are.  None where nobody is known."""
+def standing_section(
+    found: Stands | None, ladder: Ladder, unit: Unit = "visitor", whom: str | None = None
+) -> Section | None:
+    """``unit``: of whom they are; ``whom``: how these are called if not all.  None where nobody is known."""
     if found is None or found.units == 0:
         return None
     return Section(
         "standing",
         "Where do people stand?",
-        (_ends(found, ladder, unit), *_stages(found)),
+        (_ends(found, ladder, whom or f"{unit}s"), *_stages(found)),
         {"tiers": found.tiers, "stages": found.stages, "unit": unit},
         (
             ("Stands", f"At the highest tier that the {unit} ever said yes to, asked or not; taken back or not."),
@@ -28,10 +30,10 @@ def standing_section(found: Stands | None, ladder: Ladder, unit: Unit = "visitor
     )
 
 
-def _ends(found: Stands, ladder: Ladder, unit: Unit) -> str:
+def _ends(found: Stands, ladder: Ladder, whom: str) -> str:
     none, top = found.tiers[0], found.tiers[-1]
     return (
-        f"Of {count(found.units)} {unit}s {count(none.units)} said yes to nothing: {percent(none.share)} "
+        f"Of {count(found.units)} {whom} {count(none.units)} said yes to nothing: {percent(none.share)} "
         f"({interval(none.share_low, none.share_high)}). {count(top.units)} stand at {ladder.tiers[-1]}, the top: "
         f"{percent(top.share)} ({interval(top.share_low, top.share_high)})."
     )

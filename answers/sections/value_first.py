@@ -18,16 +18,19 @@ _MEANS = {
 
 
 def value_first_section(
-    found: Value | None, effect: Compared | None, ladder: Ladder, unit: Unit = "visitor"
+    found: Value | None, effect: Compared | None, ladder: Ladder, unit: Unit = "visitor", whom: str | None = None
 ) -> Section | None:
-    """``effect``: of a start that gives against one that takes.  None where nobody is known."""
+    """``effect``: of a start that gives against one that takes.  ``unit`` and ``whom``: as of ``standing_section``.
+
+    None where nobody is known.
+    """
     if found is None or found.units == 0:
         return None
     lowest = ladder.tiers[0]
     return Section(
         "value_first",
         "Does value come first?",
-        (_starts(found, unit), *_effect(effect, lowest)),
+        (_starts(found, whom or f"{unit}s"), *_effect(effect, lowest)),
         {
             "starts": [(_MEANS[start.start], start) for start in found.starts if start.units],
             "unit": unit,
@@ -41,11 +44,11 @@ def value_first_section(
     )
 
 
-def _starts(found: Value, unit: Unit) -> str:
+def _starts(found: Value, whom: str) -> str:
     start = {start.start: start for start in found.starts}
     gives, takes = start["gives"], start["takes"]
     return (
-        f"Of {count(found.units)} {unit}s {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
+        f"Of {count(found.units)} {whom} {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
         f"given something first, and of {percent(takes.share)} ({interval(takes.share_low, takes.share_high)}) "
         "something was wanted first."
     )
