@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ladder.errors import UsageError
+from stream.alerts_keys import Keys
+from stream.alerts_past import Past
 
 if TYPE_CHECKING:
     import polars as pl
@@ -29,6 +32,26 @@ class MinuteCounts:
     ask_minute: NDArray[np.int64]
     delay: NDArray[np.int64]
     number: NDArray[np.float64]
+
+    @classmethod
+    def of_past(cls, past: Past, tiers: Sequence[str], segments: Sequence[str]) -> MinuteCounts:
+        """What the lake remembers, by the keys that the agent would watch.  ``tiers``: the ladder's names."""
+        watched = Keys(segments)
+        watched.admit(past.volume())
+        own = past.of_keys(watched)
+        names = [
+            " / ".join([tiers[tier - 1], step, *(f"{c}={v}" for c, v in zip(segments, values, strict=True))])
+            for tier, step, values in watched.names
+        ]
+        keys = tuple(sorted(names))
+        place = {name: number for number, name in enumerate(keys)}
+        number = np.array([place[name] for name in names], np.int64)
+        key = number[np.concatenate([own.asks[:, 0], own.yeses[:, 0]])]
+        minute = np.concatenate([own.asks[:, 1], own.yeses[:, 1]])
+        delay = np.concatenate([np.full(len(own.asks), -1), own.yeses[:, 2]])
+        count = np.concatenate([own.asks[:, 2], own.yeses[:, 3]]).astype(np.float64)
+        order = np.lexsort((delay, minute, key, minute + np.maximum(delay, 0)))
+        return cls(keys, key[order], minute[order], delay[order], count[order])
 
     @property
     def arrival(self) -> NDArray[np.int64]:

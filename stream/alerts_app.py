@@ -165,7 +165,7 @@ class Agent:
         """For ``/health``."""
         owner = self.current
         at_work = owner is not None and bool(owner.fetched)
-        watch = getattr(self._desk, "watch", None)
+        watch = self._desk.watch
         minute = datetime.fromtimestamp(watch.minute * 60, UTC).isoformat() if at_work and watch is not None else None
         return {
             "status": "ok" if self.healthy() else "stalled",

@@ -23,7 +23,7 @@ from stream.alerts_incidents import Incidents
 from stream.alerts_notice import Alert
 from stream.alerts_past import Past
 from stream.alerts_watch import Watch, Watched
-from stream.step_minutes_record import NotARecord, decode
+from stream.step_minutes_record import NotARecord, StepMinutesRecord, decode
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,10 @@ class Desk:
         self._now, self._say = now, say
         self._sinks = [TOPIC, *(sink.name for sink in config.sinks)]
         self._kept = -1
+        self._past: Past | None = None
         self.offset = 0
+        self.watch: Watch | None = None
+        self.incidents = Incidents(*self._named())
 
     def open(self) -> int:
         """Take over where the last desk was; returns the offset of the topic to read from."""
@@ -121,7 +124,9 @@ class Desk:
             except NotARecord as error:
                 log.warning("offset %s of the topic is passed over: %s", offset, error)
                 continue
-            findings = self.watch.take(record)
+            if (watch := self._begun(record)) is None:
+                continue
+            findings = watch.take(record)
             made += [self.incidents.take(one, marks, lambda alert: self._why_quiet(alert, mutes)) for one in findings]
         if made:
             new = [alert for alert in made if alert.notice_id not in self._table.told]
@@ -138,22 +143,33 @@ class Desk:
 
     def keep(self) -> None:
         """Write a snapshot, unless nothing came since the last."""
-        if self.offset != self._kept:
+        if self.watch is not None and self.offset != self._kept:
             saved = _Saved(self.watch.save(), self.incidents.save())
             self._places.snapshots.save(self.offset, _encode_saved(saved))
             self._kept = self.offset
 
     def _learn(self) -> int:
-        past = self._places.past()
-        self.watch = Watch.learn(self._watched, self._config.rules, past)
+        """Read the lake; the topic is read from its beginning, and what the lake had of it already is passed over."""
+        self._past, self.watch, self.offset, self._kept = self._places.past(), None, 0, -1
         self.incidents = Incidents(*self._named())
+        self._mark_new_ladder()
+        if self._past.reached_us:
+            self._begin(self._past, 0)
+            self.keep()
+        return 0
+
+    def _begun(self, record: StepMinutesRecord) -> Watch | None:
+        """The watch, which begins with the first event of the source at the latest: it may come long after the past."""
+        is_ours = record.source == self._watched.source
+        if self.watch is None and self._past is not None and is_ours and record.reached_us is not None:
+            self._begin(self._past, record.reached_us)
+        return self.watch
+
+    def _begin(self, past: Past, began_us: int) -> None:
+        self.watch, self._past = Watch.learn(self._watched, self._config.rules, past, began_us), None
         known, keys = self.watch.known, len(self.watch.keys)
         log.warning("learnt %s: %s steps and segments, %s of them for long enough", self._ladder.name, keys, known)
-        self._mark_new_ladder()
-        self.offset = 0
-        self.keep()
         self._tell_metrics()
-        return 0
 
     def _mark_new_ladder(self) -> None:
         """A ladder that is not the one of the last time is a mark by itself."""
@@ -197,10 +213,11 @@ class Desk:
 
     def _tell_metrics(self) -> None:
         metrics.ALERTS_OPEN.set(len(self.incidents.open))
+        if self.watch is None:
+            return
         metrics.ALERT_KEYS.labels(known="yes").set(self.watch.known)
         metrics.ALERT_KEYS.labels(known="no").set(len(self.watch.keys) - self.watch.known)
-        if self.watch.minute:
-            metrics.ALERT_DELAY.set(max(0.0, self._now().timestamp() - self.watch.minute * 60))
+        metrics.ALERT_DELAY.set(max(0.0, self._now().timestamp() - self.watch.minute * 60))
         for why, count in vars(self.watch.passed_over).items():
             metrics.ALERT_PASSED_OVER.labels(why=why).set(count)
 

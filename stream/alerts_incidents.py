@@ -29,16 +29,19 @@ class Incident:
     """An alert that is open.
 
     ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for.  ``segment``: the values of
-    that.  ``open``: its units with open alarms.  ``units``: how many it ever had.
+    that.  ``open``: its units with open alarms.  ``units``: how many it ever had.  ``lead_lost``: what the lead had
+    lost when its own alarm ended.
     """
 
     alert_id: str
     place: tuple[int, str]
     lead: str
     segment: tuple[tuple[str, str], ...]
+    lead_segment: tuple[tuple[str, str], ...]
     told: bool
     units: int = 1
     open: list[str] = field(default_factory=list)
+    lead_lost: tuple[float, float, float] | None = None
 
 
 class Incidents:
@@ -75,13 +78,15 @@ class Incidents:
         del self._by_unit[name]
         incident.open.remove(name)
         made = alert(what, incident.alert_id)
+        if name == incident.lead:
+            incident.lead_lost = made.lost, made.lost_low, made.lost_high
         left = len(incident.open)
         if left and not (incident.place == _OUTAGE and left <= (1 - _BACK) * incident.units):
             return replace(made, told=False, quiet="others of this alert are still open")
         if incident.alert_id not in self.open:
             return replace(made, told=False, quiet="this alert is over already")
         del self.open[incident.alert_id]
-        return _hushed(made, incident)
+        return _hushed(_of_lead(made, incident), incident)
 
     def save(self) -> bytes:
         """For ``restore``."""
@@ -104,7 +109,7 @@ class Incidents:
             alert_id = identity(self._ladder, name, finding.raised)
             made = alert("raised", alert_id)
             why = quiet(made)
-            incident = Incident(alert_id, place, name, finding.segment, told=why is None, open=[name])
+            incident = Incident(alert_id, place, name, finding.segment, finding.segment, told=why is None, open=[name])
             self.open[alert_id] = self._by_unit[name] = incident
             return replace(made, told=why is None, quiet=why)
         incident.open.append(name)
@@ -114,7 +119,8 @@ class Incidents:
             made = alert("raised", incident.alert_id)
             why = quiet(made)
             if why is None:
-                incident.told, incident.lead, incident.segment = True, name, finding.segment
+                incident.told, incident.lead, incident.lead_lost = True, name, None
+                incident.segment = incident.lead_segment = finding.segment
             return replace(made, told=why is None, quiet=why)
         made = alert("joined", incident.alert_id)
         if place == _OUTAGE or _is_about(incident, finding):
@@ -136,6 +142,14 @@ def _is_about(incident: Incident, finding: Finding) -> bool:
         return True
     shares = [carrier.share for carrier in finding.carriers if (carrier.column, carrier.value) in named]
     return others < named and min(shares, default=0.0) >= _NAMED
+
+
+def _of_lead(alert: Alert, incident: Incident) -> Alert:
+    """The end of an alert in terms of those that it was raised for."""
+    if incident.lead_lost is None or alert.kind == "outage":
+        return alert
+    lost, low, high = incident.lead_lost
+    return replace(alert, segment=incident.lead_segment, lost=lost, lost_low=low, lost_high=high)
 
 
 def _hushed(alert: Alert, incident: Incident) -> Alert:

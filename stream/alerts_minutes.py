@@ -11,7 +11,7 @@ from stream.alerts_config import WINDOW
 from stream.alerts_keys import Keys, Name
 from stream.step_minutes_record import StepMinutesRecord
 
-_MINUTE_US = 60_000_000
+MINUTE_US = 60_000_000
 _MOST_UNKNOWN = 10_000
 
 
@@ -95,7 +95,7 @@ class Intake:
         """The first minute that some partition may still tell of; None before anything has come."""
         if not self.reached_us:
             return None
-        return (min(self.reached_us.values()) - grace_us) // _MINUTE_US
+        return (min(self.reached_us.values()) - grace_us) // MINUTE_US
 
     def pop(self, minute: int, keys: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The asks (keys) and yeses (ages, keys) to judge a minute by."""

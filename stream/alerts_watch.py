@@ -21,7 +21,7 @@ from stream.alerts_config import WINDOW
 from stream.alerts_growth import grown
 from stream.alerts_keys import Group, Keys, Name
 from stream.alerts_learning import is_known
-from stream.alerts_minutes import Intake, PassedOver
+from stream.alerts_minutes import MINUTE_US, Intake, PassedOver
 from stream.alerts_open import Notice
 from stream.alerts_past import Past
 from stream.alerts_segments import Contribution, contributions
@@ -34,7 +34,10 @@ _MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Carrier:
-    """A segment value's part in a fall: yeses ``lost`` with a 95% interval, and their ``share`` of all those lost."""
+    """A segment value's part in a fall: yeses ``lost`` with a 95% interval.
+
+    ``share``: of what all values lost that lost any.
+    """
 
     column: str
     value: str
@@ -63,17 +66,21 @@ class Finding:
 
 @dataclass(frozen=True)
 class Watched:
-    """What a watch is about; with another one, it has to learn anew.  ``ladder_hash``: changes with its rules."""
+    """What a watch is about; with another one, it has to learn anew.  ``ladder_hash``: changes with its rules.
+
+    ``source``: of the records, ``topic``: that they come on.
+    """
 
     ladder: str
     ladder_hash: str
     source: str
+    topic: str
     segments: tuple[str, ...]
     grace: timedelta
 
     def fingerprint(self) -> str:
         """Equal where what was saved can be gone on from."""
-        return repr((_VERSION, WINDOW, self.ladder, self.ladder_hash, self.source, self.segments))
+        return repr((_VERSION, WINDOW, self.ladder, self.ladder_hash, self.source, self.topic, self.segments))
 
 
 class Watch:
@@ -100,15 +107,18 @@ class Watch:
         self._detector = self._with(state)
 
     @classmethod
-    def learn(cls, watched: Watched, rules: Rules, past: Past) -> Watch:
-        """A watch that has seen the past and goes on with the records beyond ``past.positions``."""
+    def learn(cls, watched: Watched, rules: Rules, past: Past, began_us: int = 0) -> Watch:
+        """A watch that has seen the past and goes on with the records beyond ``past.positions``.
+
+        ``began_us``: the event time at which the source began, where the past knows nothing of it.
+        """
         keys = Keys(watched.segments)
         keys.admit(past.volume())
         counts = past.of_keys(keys)
         intake = Intake(watched.ladder, watched.source, dict(past.positions), dict(past.reached_us))
-        live = intake.complete_until(in_microseconds(watched.grace))
-        if live is None:
-            live = int(past.asks[:, 1].max()) + 1 if len(past.asks) else 0
+        grace_us = in_microseconds(watched.grace)
+        found = intake.complete_until(grace_us)
+        live = max(0, (began_us - grace_us) // MINUTE_US) if found is None else found
         catch_up = live - (WINDOW + 1)
         history = counts.history(catch_up)
         state = Detector.learn(history).state
@@ -141,13 +151,10 @@ class Watch:
 
     def take(self, record: StepMinutesRecord) -> list[Finding]:
         """Take in a record and judge the minutes that are complete with it."""
-        before = self.intake.complete_until(self._grace_us)
         self.intake.take(record, self.keys, self.minute)
         until = self.intake.complete_until(self._grace_us)
         if until is None:
             return []
-        if before is None and not len(self.keys):  # of a new lake: nothing is known, and so nothing is missed
-            self._detector.state.minute[0] = until - 1
         found: list[Finding] = []
         while self.minute < until:
             found += self._step(armed=True)
@@ -277,22 +284,23 @@ class Watch:
         if not self.keys.segments or not of_step:
             return ()
         parts = contributions(state, np.array(of_step), notice.change_point, notice.fall)
-        in_all = sum(part.lost for part in parts)
         carriers: list[Carrier] = []
         for place, column in enumerate(self.keys.segments):
             by_value: dict[str, list[Contribution]] = {}
             for part in parts:
                 by_value.setdefault(self.keys.names[part.key][2][place], []).append(part)
-            summed = [_summed(column, value, own, in_all) for value, own in by_value.items()]
+            summed = [_summed(column, value, own) for value, own in by_value.items()]
+            in_all = sum(max(0.0, carrier.lost) for carrier in summed)
+            summed = [replace(carrier, share=max(0.0, carrier.lost) / max(in_all, 1e-9)) for carrier in summed]
             summed.sort(key=lambda carrier: (-carrier.lost, carrier.value))
-            carriers += [c for c in summed[:_MOST_NAMED] if c.share >= _WORTH_NAMING]
+            carriers += [carrier for carrier in summed[:_MOST_NAMED] if carrier.share >= _WORTH_NAMING]
         return tuple(carriers)
 
 
-def _summed(column: str, value: str, parts: Sequence[Contribution], in_all: float) -> Carrier:
+def _summed(column: str, value: str, parts: Sequence[Contribution]) -> Carrier:
     lost = sum(part.lost for part in parts)
     half = float(np.sqrt(sum((part.lost_high - part.lost) ** 2 for part in parts)))
-    return Carrier(column, value, lost, lost - half, lost + half, lost / in_all if in_all > 0 else 0.0)
+    return Carrier(column, value, lost, lost - half, lost + half, 0.0)
 
 
 class _Meta(msgspec.Struct):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +17,9 @@ from ladder.connection import KafkaConnection, SaslMechanism, SecurityProtocol
 from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
 from ladder.tiers import MAX_DURATION, Ladder, builtin_ladder, load_ladder
+
+if TYPE_CHECKING:  # it brings numpy along
+    from stream.alerts_config import AlertsConfig
 
 PREFIX = "YESLADDER_"
 
@@ -100,6 +103,16 @@ class Settings(BaseSettings):
         None, description="further host names that the dashboard may be called by on loopback, separated by commas"
     )
     dashboard_sql: bool = Field(False, description="whether the dashboard runs read-only SQL that people type in")
+    step_minutes: str = Field(
+        "step_minutes", description="the topic of asks and yeses by minute, which alerts are made of; empty: none"
+    )
+    alerts: Path | None = Field(
+        None, description="the file of alerts; without it ./alerts.toml, else two false alarms a month and no segments"
+    )
+    alerts_topic: str = Field("alerts", description="the topic that alerts go to")
+    alerts_group: str = Field("yesladder-alerts", description="the alert agent's consumer group")
+    alerts_host: str = Field("127.0.0.1", description="the address of the alert agent's health and metrics")
+    alerts_port: int = Field(6067, ge=0, le=65535, description="port of the agent's health and metrics; 0: none")
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
     upkeep_every: Duration = Field(
         timedelta(days=1), description="how often `up` mends late data and compacts the lake; 0s: never"
@@ -117,6 +130,15 @@ class Settings(BaseSettings):
             return load_ladder(self.ladder)
         here = Path("ladder.toml")
         return load_ladder(here) if here.exists() else builtin_ladder()
+
+    def load_alerts(self) -> AlertsConfig:
+        """The alerts' file in force, or the defaults.  Raises ``UsageError`` for a wrong file."""
+        from stream.alerts_config import AlertsConfig, load_alerts_config
+
+        if self.alerts is not None:
+            return load_alerts_config(self.alerts)
+        here = Path("alerts.toml")
+        return load_alerts_config(here) if here.exists() else AlertsConfig()
 
     def connection(self, brokers: str | None = None) -> KafkaConnection:
         """How to reach Kafka.  ``UsageError`` where nobody said where it is."""
@@ -151,6 +173,14 @@ class Settings(BaseSettings):
 def environment_without_settings() -> dict[str, str]:
     """The environment for a process whose settings are all on its command line."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
+def secret(variable: str, whose: str) -> str:
+    """The value of a variable that a file names at a place (``whose``).  ``UsageError`` where it is not set."""
+    value = os.environ.get(variable, "").strip()
+    if not value:
+        raise UsageError(f"{whose} names the variable {variable}, which is not set in the environment")
+    return value
 
 
 def read_settings(**options: Any) -> Settings:
