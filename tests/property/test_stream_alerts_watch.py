@@ -65,7 +65,8 @@ def test_the_world_has_an_alert_that_is_told_once_and_resolved() -> None:
 @given(st.data())
 def test_a_replay_from_any_snapshot_gives_the_same_alerts(data: st.DataObject) -> None:
     records = world().records
-    reader, seen = Reader.learn(world()), []
+    reader = Reader.learn(world())
+    seen: list[Alert] = []
     snapshot = (0, 0, reader.saved())
     place = 0
     crashes = sorted(data.draw(st.lists(st.integers(1, len(records)), min_size=1, max_size=4)))
@@ -93,7 +94,8 @@ def test_a_replay_from_any_snapshot_gives_the_same_alerts(data: st.DataObject) -
 @given(st.data())
 def test_records_told_again_and_heartbeats_change_nothing(data: st.DataObject) -> None:
     records = world().records
-    reader, seen = Reader.learn(world()), []
+    reader = Reader.learn(world())
+    seen: list[Alert] = []
     often = data.draw(st.integers(2, 12))
     for number, record in enumerate(records):
         seen += reader.take(record)
@@ -114,7 +116,8 @@ def _part_of(record: StepMinutesRecord) -> StepMinutesRecord:
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(1, 8)), max_size=40))
 def test_it_does_not_matter_which_partition_is_ahead(turns: list[tuple[int, int]]) -> None:
     by_partition = [[r for r in world().records if r.partition == p] for p in (0, 1)]
-    reader, seen = Reader.learn(world()), []
+    reader = Reader.learn(world())
+    seen: list[Alert] = []
     for side, number in [*turns, (0, len(world().records)), (1, len(world().records))]:
         for _ in range(min(number, len(by_partition[side]))):
             seen += reader.take(by_partition[side].pop(0))
