@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from answers.audit_facts import Audit
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
@@ -68,6 +69,7 @@ class AskFacts:
     ``drop_off``: its trend may reach back further than the days.
     """
 
+    audit: Audit | None = None
     standing: Stands | None = None
     drop_off: DropOff[TierRow] | None = None
     leaps: Leaps | None = None

@@ -7,8 +7,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from answers.audit_findings import audits
 from answers.data_health import between, read_health
 from answers.facts import AskFacts, PeriodFacts, ReportFacts, Totals
+from answers.gather_audit import gather_audit
 from ladder.tiers import Ladder
 from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.changes import drop_off_changes
@@ -123,7 +125,9 @@ def _period(warehouse: Path, ladder: Ladder, asked: Asked, built_at: datetime | 
 
 
 def _asks(warehouse: Path, ladder: Ladder, of: Slice, asked: Asked | None) -> AskFacts:
+    (found,) = audits([gather_audit(warehouse, ladder, of)[0]], ladder)
     return AskFacts(
+        audit=found,
         standing=standing(warehouse, ladder, of).all,
         drop_off=_trend(warehouse, ladder, of, asked),
         leaps=leaps(warehouse, ladder, of),

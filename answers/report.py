@@ -14,6 +14,7 @@ from answers.numbers import interval, listing
 from answers.page import as_json, asset, render, write_page
 from answers.period_words import called
 from answers.sections.after_yes import after_yes_section
+from answers.sections.audit import audit_section
 from answers.sections.changes import changes_section
 from answers.sections.drop_off import drop_off_section
 from answers.sections.hesitation import hesitation_section
@@ -86,6 +87,7 @@ def sections_of(facts: ReportFacts) -> list[Section]:
     asks, ladder = facts.asks, facts.ladder
     whom = None if facts.period is None else "visitors first seen in these days"
     found = (
+        audit_section(asks.audit),
         standing_section(asks.standing, ladder, whom=whom),
         drop_off_section(asks.drop_off),
         leaps_section(asks.leaps, ladder),

@@ -52,7 +52,8 @@ class Simulation:
     ``odds(yes_rates[tier]) * segment.odds * momentum ** min(yeses before it in the visit, 3) *
     leap_penalty ** (askable tiers leapt over)``, the probability then multiplied by the spikes in force.
     After a yes, and at the start, ``skip_share`` of visits leap over a tier; after anything else ``push_share`` are
-    asked the next tier all the same, and the others end.
+    asked the next tier all the same, and the others end.  ``blunt_share`` of visits begin with an ask of ``blunt_tier``
+    instead, out of the blue.
     ``no_share`` of refusals are said, the others silent.  Shares are between 0 and 1, where the ladder has such events.
 
     ``yes_rates``: one per tier of the ladder; None: falling evenly from 0.7 to 0.2.
@@ -73,6 +74,8 @@ class Simulation:
     leap_penalty: float = 0.5
     skip_share: float = 0.1
     push_share: float = 0.2
+    blunt_share: float = 0.0
+    blunt_tier: int | None = None
     no_share: float = 0.3
     reward_share: float = 0.9
     cheer_share: float = 0.5
@@ -86,10 +89,12 @@ class Simulation:
     malformed: float = 0.002
 
     def __post_init__(self) -> None:
-        for name in ("skip", "push", "no", "reward", "cheer", "regret"):
+        for name in ("skip", "push", "blunt", "no", "reward", "cheer", "regret"):
             _between(f"{name}_share", getattr(self, f"{name}_share"))
         for name in ("out_of_order", "late", "duplicates", "malformed"):
             _between(name, getattr(self, name))
+        if self.blunt_share > 0 and self.blunt_tier is None:
+            raise UsageError("blunt_share needs the blunt_tier that those visits begin with")
         if self.out_of_order + self.late > 1:
             raise UsageError("out_of_order and late cannot be more than 1 together")
         for rate in self.yes_rates or ():

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ladder.errors import UsageError
 from ladder.tiers import Ladder
 from producers.script import Ask, Script
 from producers.simulation import Simulation
@@ -79,6 +80,8 @@ class _Visits:
         self._segment: Ints = segment[self._visitor]
         visits = len(self._visitor)
         self._rung: Ints = np.zeros(visits, np.int64) + (rng.random(visits) < simulation.skip_share)
+        if simulation.blunt_tier is not None:
+            self._rung[rng.random(visits) < simulation.blunt_share] = _rung_of(simulation.blunt_tier, script)
         self._carried = np.full(visits, -1)
         self._held = np.full(visits, -1)
         self._yeses = np.zeros(visits, np.int64)
@@ -206,6 +209,14 @@ class _Visits:
     def decisions(self) -> Decisions:
         columns = list(zip(*self._decisions, strict=True)) or [()] * len(Decisions._fields)
         return Decisions(*(np.concatenate(column) if column else np.zeros(0, np.int64) for column in columns))
+
+
+def _rung_of(tier: int, script: Script) -> int:
+    """Raises ``UsageError`` where nothing can be asked for at once."""
+    for rung, asks in enumerate(script.rungs):
+        if asks[0].tier == tier and any(ask.can_start for ask in asks):
+            return rung
+    raise UsageError(f"blunt_tier is {tier}; the ladder has no ask of its own there that a visit can begin with")
 
 
 def _joined(parts: list[Ints]) -> Ints:

@@ -118,15 +118,19 @@ _AnswerKey = tuple[str, int, str, str, datetime]
 
 
 def walk(warehouse: Path, ladder: Ladder, person: str) -> Walk:
-    """The walk of a visitor, or of all visitors of a user.
+    """The walk of a visitor, of all visitors of a user, or of the visitor of a session.
 
     Raises ``UsageError`` where the marts know neither, and where no marts were built with this ladder.
     """
     with open_marts(warehouse, ladder) as marts:
-        people = _named(marts, "visitor_id = $1", person) or _named(marts, "list_contains(user_ids, $1)", person)
+        people = (
+            _named(marts, "visitor_id = $1", person)
+            or _named(marts, "list_contains(user_ids, $1)", person)
+            or _named(marts, "visitor_id in (select visitor_id from main.fct_sessions where session_id = $1)", person)
+        )
         if not people:
             raise UsageError(
-                f"nobody is called {person!r} in these marts, as a visitor or as a user;"
+                f"nobody is called {person!r} in these marts, as a visitor, as a user or by a session;"
                 " `yesladder walk` alone shows somebody, `yesladder sql 'select visitor_id from dim_visitors'` all"
             )
         visitors = [visitor for visitor, _ in people]

@@ -17,6 +17,7 @@ from rich.console import Console
 from ladder.errors import UsageError, YesladderError
 from yesladder.alerting import alerts
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
+from yesladder.auditing import audit
 from yesladder.climbing import standing, tiers, value_first
 from yesladder.dashboarding import dashboard
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
@@ -690,6 +691,7 @@ def _columns(mapping: str | None) -> ColumnMap | None:
 for _command in (
     after_yes,
     alerts,
+    audit,
     dashboard,
     hesitation,
     leaps,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -13,6 +14,7 @@ import msgspec
 import pyarrow as pa
 from prometheus_client.metrics import MetricWrapperBase
 
+from answers.audit_json import AuditSaid
 from ladder import metrics, tables
 from ladder.durations import format_duration
 from ladder.errors import REASONS
@@ -32,6 +34,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "metrics.md": _metrics(),
         "tables.md": _tables(),
+        "audit.schema.json": _audit_schema(),
     }
 
 
@@ -148,6 +151,11 @@ def _tables() -> str:
         rows = [[f"`{column.name}`", _type(column), "" if column.nullable else "always"] for column in schema]
         lines += [f"## {name}", "", *_table(["column", "type", "present"], rows), ""]
     return "\n".join(lines)
+
+
+def _audit_schema() -> str:
+    """Of ``yesladder audit --json``."""
+    return json.dumps(msgspec.json.schema(AuditSaid), indent=1) + "\n"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str | None]]) -> Iterator[str]:

@@ -24,8 +24,8 @@ from yesladder.settings import read_settings
 def walk(person: str | None, html: Path | None, as_json: bool, **options: Any) -> None:
     """One visitor's way up and down the ladder, step by step.
 
-    VISITOR is the id of a visitor, or of a user, whose visitors are then followed together.  Without one it is the
-    visitor who has come furthest of the 1000 seen last.
+    VISITOR is the id of a visitor, of a user, whose visitors are then followed together, or of a session, whose visitor
+    is shown.  Without one it is the visitor who has come furthest of the 1000 seen last.
 
     Example: yesladder walk ann@shop.example --html ann.html
     """

@@ -173,7 +173,9 @@ def test_sessions_of_two_visitors_that_overlap_have_no_time_away(warehouse: Path
 
 
 def test_nobody_of_that_name_is_said_with_a_way_to_find_somebody(warehouse: Path) -> None:
-    with pytest.raises(UsageError, match="nobody is called 'moon' in these marts, as a visitor or as a user; "):
+    with pytest.raises(
+        UsageError, match="nobody is called 'moon' in these marts, as a visitor, as a user or by a session; "
+    ):
         walk(warehouse, LADDER, "moon")
 
 

@@ -41,6 +41,9 @@ STEPS = ("read", "vote", "sign up", "try", "buy")
 TIERS = ("spark", "micro", "mini", "midi", "macro")
 CHEERED_WITHIN_S = 10.0
 
+_LANDED_TOGETHER = 20_000
+"""Visitors in one commit."""
+
 _MANY = 10**9
 """Visits of which nearly nothing is left to chance."""
 
@@ -120,22 +123,27 @@ class Verdict:
     bias: float
 
 
-def land_runs(lake: Lake, world: World, visitors: int, runs: int, first_seed: int) -> int:
+def land_runs(lake: Lake, world: World, visitors: int, runs: int, first_seed: int, ladder: Ladder = LADDER) -> int:
     """Draw runs of so many visitors, put all of them into the lake, and tell how many events there are."""
-    script = script_of(LADDER)
-    total = 0
-    for run in range(runs):
-        simulation = replace(world.simulation, visitors=visitors, seed=first_seed + run)
-        frame = _events(simulation, script, f"{world.name}-{run:03}")
+    script = script_of(ladder)
+    total, together = 0, max(1, _LANDED_TOGETHER // max(1, visitors))
+    for first in range(0, runs, together):
+        frame = pl.concat(
+            _events(
+                replace(world.simulation, visitors=visitors, seed=first_seed + run), script, ladder,
+                f"{world.name}-{run:03}",
+            )
+            for run in range(first, min(first + together, runs))
+        )  # fmt: skip
         lake.append("events", frame.select([c for c in EVENTS.names if c != LANDED.name]).to_arrow(), now=NOW)
-        lake.append("sessions", sessionise_history(frame, LADDER, "file:judge"), now=NOW)
+        lake.append("sessions", sessionise_history(frame, ladder, "file:judge"), now=NOW)
         total += len(frame)
     return total
 
 
-def _events(simulation: Simulation, script: Script, run: str) -> pl.DataFrame:
+def _events(simulation: Simulation, script: Script, ladder: Ladder, run: str) -> pl.DataFrame:
     """What one run's visitors do, as rows of the lake's events."""
-    drawn, _ = walk(simulation, LADDER, script, np.random.default_rng(simulation.seed))
+    drawn, _ = walk(simulation, ladder, script, np.random.default_rng(simulation.seed))
     names = np.array([template.name for template in script.templates])
     at = pl.from_epoch(pl.Series(drawn.at), "us").dt.replace_time_zone("UTC")
     frame = pl.DataFrame(
