@@ -48,7 +48,7 @@ def value_first(facts: AuditFacts) -> Answer:
     """Does the first interaction give?"""
     title = "Does the first interaction give, rather than take?"
     units = {start.start: start.units for start in facts.value.starts} if facts.value is not None else {}
-    gives, takes, both = (units.get(kind, 0) for kind in ("gives", "takes", "both"))
+    gives, takes, both = units.get("gives", 0), units.get("takes", 0), units.get("both", 0)
     starts = gives + takes + both
     only, at_all = wilson(gives, starts), wilson(gives + both, starts)
     found = verdict(only, at_all, VALUE_FIRST)

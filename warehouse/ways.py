@@ -116,7 +116,7 @@ order by segment_value, held_tier, tier, step
 """
     names = ("asked_tiers", "asked_steps", "tiers", "steps")
     rows = _rows(warehouse, ladder, query, of, dict(zip(names, columns, strict=True)))
-    return tuple(Way(*row[:-1], tuple(row[-1])) for row in rows)
+    return tuple(Way(*(*row[:-1], tuple(row[-1]))) for row in rows)
 
 
 def came(warehouse: Path, ladder: Ladder, of: Slice) -> tuple[Came, ...]:
