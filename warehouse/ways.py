@@ -154,9 +154,19 @@ select segment_value, count(*), count_if(is_surprised) from visitors group by se
     return tuple(Surprised(*row) for row in _rows(warehouse, ladder, query, of))
 
 
+def value_of(of: Slice) -> str:
+    """The value that a row of ``dim_visitors``, called visitors, has of the slice's segment, as SQL."""
+    return "''" if of.segment is None else f"coalesce(visitors.first_{of.segment}, '')"
+
+
+def bounds(of: Slice) -> dict[str, str | None]:
+    """The first day, the day after the last and the segment value of the slice, as parameters; null is any value."""
+    return {"since": str(of.since or "-infinity"), "until": str(of.until or "infinity"), "value": of.value}
+
+
 def _asks(of: Slice) -> str:
     """The asks of the slice, each with its segment value."""
-    value = "''" if of.segment is None else f"coalesce(visitors.first_{of.segment}, '')"
+    value = value_of(of)
     return f"""
     select
         {value} as segment_value, asks.visitor_id, asks.session_id, asks.tier, asks.step, asks.held_tier,
@@ -164,12 +174,12 @@ def _asks(of: Slice) -> str:
     from main.fct_asks as asks
     inner join main.dim_visitors as visitors using (visitor_id)
     where asks.unit = $unit and asks.asked_date >= $since and asks.asked_date < $until
+        and {value} = coalesce($value, {value})
 """
 
 
 def _rows(
     warehouse: Path, ladder: Ladder, query: str, of: Slice, more: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
-    days = {"since": str(of.since or "-infinity"), "until": str(of.until or "infinity")}
     with open_marts(warehouse, ladder) as marts:
-        return marts.execute(query, {"unit": of.unit, **days, **(more or {})}).fetchall()
+        return marts.execute(query, {"unit": of.unit, **bounds(of), **(more or {})}).fetchall()

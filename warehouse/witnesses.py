@@ -7,7 +7,7 @@ from pathlib import Path
 from ladder.tiers import Ladder
 from warehouse.counted import Slice
 from warehouse.query import open_marts
-from warehouse.ways import WITNESSES
+from warehouse.ways import WITNESSES, bounds, value_of
 
 CHEERED_WITHIN_S = 10
 """As in ``fct_after_yes``."""
@@ -22,7 +22,7 @@ def witnesses(warehouse: Path, ladder: Ladder, of: Slice) -> Witnesses:
     Of asks, visitors and yeses on the days of the slice.  Raises ``UsageError`` where no marts were built with this
     ladder.
     """
-    value = "''" if of.segment is None else f"coalesce(visitors.first_{of.segment}, '')"
+    value = value_of(of)
     query = f"""
 with
 
@@ -43,6 +43,7 @@ starts as (
     from intermediate.int_starts as starts
     inner join main.dim_visitors as visitors using (visitor_id)
     where starts.unit = 'visitor' and starts.start <> 'neither' and starts.date >= $since and starts.date < $until
+        and {value} = coalesce($value, {value})
     qualify row_number() over (
         partition by segment_value, start order by starts.date desc, starts.visitor_id
     ) <= {WITNESSES}
@@ -58,6 +59,7 @@ select segment_value, what, list(session_id order by place) from (
             bool_or(is_better) as is_better, max(happened_at) as happened_at
         from happened
         inner join main.dim_visitors as visitors using (visitor_id)
+        where {value} = coalesce($value, {value})
         group by all
     )
 )
@@ -73,9 +75,8 @@ select segment_value, start, list(session_id order by happened_at desc, session_
 )
 group by segment_value, start
 """
-    days = {"since": str(of.since or "-infinity"), "until": str(of.until or "infinity")}
     found: Witnesses = {}
     with open_marts(warehouse, ladder) as marts:
-        for segment_value, what, sessions in marts.execute(query, days).fetchall():
+        for segment_value, what, sessions in marts.execute(query, bounds(of)).fetchall():
             found.setdefault(segment_value, {})[what] = tuple(sessions)
     return found
