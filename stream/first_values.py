@@ -1,70 +1,23 @@
-"""The value of one column that was first known of a visitor, by clock hour."""
+"""The first value known of a visitor in a clock hour, of one column."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from stream.cuts import Int64s
-from stream.sorted_runs import Keys, SortedRuns
+from stream.interned import Interned
+from stream.sorted_runs import Keys, SortedRuns, distinct
 
 HOUR = 3_600_000_000
 LONGEST = 100
 """Characters of a value; what is longer is cut."""
-
-
-def keys_of(visitor: Keys, hour: Int64s) -> Keys:
-    """One number for each visitor and clock hour."""
-    return visitor ^ scattered(hour)
-
-
-class FirstValues:
-    """First is what arrives first.  Hours are whole hours since 1970."""
-
-    def __init__(self) -> None:
-        self._runs = SortedRuns("key", "until")
-
-    def add(self, values: pl.Series, visitor: Keys, hour: Int64s, rows: Int64s, until: Int64s) -> pl.Series:
-        """Take in the values (null: none) of a batch, and tell those of some of its rows.
-
-        A row's value is the first of its visitor in the hour before its own, else the first in its own hour; of this
-        batch, what stands up to the row's ``until``.
-        """
-        keys = keys_of(visitor, hour)
-        own, before = keys[rows], keys_of(visitor[rows], hour[rows] - 1)
-        known = np.flatnonzero(values.is_not_null().to_numpy())
-        fresh, first = np.unique(keys[known], return_index=True)
-        places = known[first]
-
-        stored = self._runs.rows_of(np.unique(np.concatenate((fresh, own, before))))
-        if stored is not None:
-            is_new = ~np.isin(fresh, stored["key"].to_numpy())
-            fresh, places = fresh[is_new], places[is_new]
-        new = pl.DataFrame(
-            {"key": fresh, "until": (hour[places] + 2) * HOUR, "value": values[places].str.slice(0, LONGEST)}
-        )
-        self._runs.add(new)
-
-        table = new.select("key", "value", place=pl.Series(places))
-        if stored is not None:
-            table = pl.concat([table, stored.select("key", "value", place=pl.lit(-1, pl.Int64))])
-        table = table.sort("key")
-        found = np.where((there := _places(table, before, until)) >= 0, there, _places(table, own, until))
-        return table["value"].gather(pl.Series(found).replace(-1, None))
-
-    def forget(self, watermark: int) -> None:
-        """Nobody asks any more for what only rows from before ``watermark`` (microseconds) could ask for."""
-        self._runs.forget(watermark)
-
-
-def _places(table: pl.DataFrame, keys: Keys, until: Int64s) -> Int64s:
-    """Where each key stands in a table sorted by it, -1 where it does not, or only later than ``until``."""
-    if table.is_empty():
-        return np.full(len(keys), -1, np.int64)
-    known = table["key"].to_numpy()
-    index = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    return np.where((known[index] == keys) & (table["place"].to_numpy()[index] <= until), index, -1)
+UNKNOWN = 0
+"""The code of no value."""
 
 
 def scattered(numbers: npt.NDArray[np.integer]) -> Keys:
@@ -73,3 +26,84 @@ def scattered(numbers: npt.NDArray[np.integer]) -> Keys:
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return mixed ^ (mixed >> np.uint64(31))
+
+
+@dataclass(frozen=True)
+class VisitorHours:
+    """The distinct pairs of visitor and clock hour in a batch.
+
+    ``of_row``: the pair of each row.  ``keys`` (sorted) and ``before``: of the pair, and of its visitor in the hour
+    before; ``before_at``: which pair that is, -1 where it is not in the batch.  ``until``: when nobody asks for the
+    pair's values any more, in microseconds.
+    """
+
+    of_row: Int64s
+    keys: Keys
+    before: Keys
+    before_at: Int64s
+    until: Int64s
+
+    @classmethod
+    def of(cls, visitor: Keys, at: Int64s) -> Self:
+        """``at`` in microseconds since 1970."""
+        hour = at // HOUR
+        keys, first, of_row = distinct(visitor ^ scattered(hour))
+        before = visitor[first] ^ scattered(hour[first] - 1)
+        place = np.minimum(np.searchsorted(keys, before), len(keys) - 1)
+        before_at = np.where(keys[place] == before, place, -1)
+        return cls(of_row, keys, before, before_at, (hour[first] + 2) * HOUR)
+
+
+class FirstValues:
+    """First is what arrives first.  Values are told by code, UNKNOWN where there is none."""
+
+    def __init__(self) -> None:
+        self._runs = SortedRuns("until")
+        self._values = Interned("")
+
+    @property
+    def names(self) -> list[str]:
+        """The value of each code."""
+        return self._values.names
+
+    def add(self, values: pl.Series, pairs: VisitorHours, rows: Int64s, until: Int64s) -> Int64s:
+        """Take in the values (null: none) of a batch, and tell those of some of its rows.
+
+        A row's value is the first of its visitor in the hour before its own, else the first in its own hour; of this
+        batch, what stands up to the row's ``until``.
+        """
+        known = np.flatnonzero(values.is_not_null().to_numpy())
+        first = np.full(len(pairs.keys) + 1, len(values), np.int64)
+        np.minimum.at(first, pairs.of_row[known], known)
+        code, before = self._stored(pairs.keys), self._stored(pairs.before)
+        is_new = (code == UNKNOWN) & (first[:-1] < len(values))
+        fresh = np.full(len(first), UNKNOWN, np.int64)
+        fresh[:-1][is_new] = self._coded(values, first[:-1][is_new])
+        self._runs.add(pairs.keys[is_new], {"code": fresh[:-1][is_new], "until": pairs.until[is_new]})
+
+        # What is not in the batch stands at -1, in the last place: no value, and of no row.
+        pair, pair_before = pairs.of_row[rows], pairs.before_at[pairs.of_row[rows]]
+        found = before[pair]
+        for candidate in (
+            np.where(first[pair_before] <= until, fresh[pair_before], UNKNOWN),
+            code[pair],
+            np.where(first[pair] <= until, fresh[pair], UNKNOWN),
+        ):
+            found = np.where(found == UNKNOWN, candidate, found)
+        return found
+
+    def forget(self, watermark: int) -> None:
+        """Nobody asks any more for what only rows from before ``watermark`` (microseconds) could ask for."""
+        self._runs.forget(watermark)
+        if self._values.are_many:
+            self._runs.recode("code", self._values.keep(self._runs.values("code")))
+
+    def _stored(self, keys: Keys) -> Int64s:
+        found = np.full(len(keys), UNKNOWN, np.int64)
+        whose, columns = self._runs.rows_of(keys)
+        if len(whose):
+            found[whose] = columns["code"]
+        return found
+
+    def _coded(self, values: pl.Series, rows: Int64s) -> Int64s:
+        return self._values.codes(values.gather(pl.Series(rows)).str.slice(0, LONGEST).to_list())

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,10 +31,11 @@ from ladder.durations import in_microseconds
 from ladder.errors import UsageError
 from ladder.tiers import Ladder
 from stream.cuts import Flags, Int64s
-from stream.first_values import HOUR, FirstValues, scattered
+from stream.first_values import HOUR, FirstValues, VisitorHours, scattered
+from stream.interned import Interned
 from stream.marks import MarkTable
 from stream.sessions import FIRST_TOUCH
-from stream.sorted_runs import SortedRuns
+from stream.sorted_runs import Keys, SortedRuns, distinct, grouped, ordered
 
 WINDOW = timedelta(minutes=60)
 NONE = "(none)"
@@ -59,6 +61,16 @@ class StepCounts:
     yeses: pl.DataFrame
 
 
+class _Marks(NamedTuple):
+    """Asks and yeses in columns; times in microseconds, step and values by code."""
+
+    step: Int64s
+    at: Int64s
+    received: Int64s
+    is_yes: Flags
+    values: Int64s
+
+
 class StepMinutes:
     """The counts of one partition.
 
@@ -82,8 +94,9 @@ class StepMinutes:
         self._lateness = in_microseconds(ladder.lateness)
         self._marks = marks or MarkTable(ladder)
         self._steps = _Steps(self._marks)
-        self._remembered = SortedRuns("group", "at")
+        self._remembered = SortedRuns("at")
         self._first_values = [FirstValues() for _ in segments]
+        self._values: Interned[tuple[str, ...]] = Interned((NONE,) * len(segments))
 
     @property
     def remembered(self) -> int:
@@ -101,58 +114,88 @@ class StepMinutes:
         self._remembered.forget(watermark - self._window)
         for values in self._first_values:
             values.forget(watermark)
+        if self._values.are_many:
+            self._remembered.recode("values", self._values.keep(self._remembered.values("values")))
 
     def add(self, events: pl.DataFrame) -> StepCounts:
         """Count a batch in, rows in the order of their records.
 
         Columns used: record_offset, visitor_id, occurred_at, received_at, name, properties and the segments.
         """
-        rows, steps, is_yes = self._steps.of(self._marks.of(events["name"], events["properties"]))
+        rows, step, is_yes = self._steps.of(self._marks.of(events["name"], events["properties"]))
         visitor = events["visitor_id"].hash().to_numpy()
         at = _us(events["occurred_at"])
-        new = pl.DataFrame(
-            {
-                "group": visitor[rows] ^ scattered(steps),
-                "at": at[rows],
-                "received": _us(events["received_at"])[rows],
-                "is_yes": is_yes,
-                "step": steps,
-            }
+        new = _Marks(
+            step, at[rows], _us(events["received_at"])[rows], is_yes, self._values_of(events, rows, visitor, at)
         )
-        if self.segments:
-            # The values of every mark, though only asks need theirs: nothing is gained by telling them apart.
-            offsets = events["record_offset"].to_numpy()
-            until = np.searchsorted(offsets, offsets[rows], side="right") - 1
-            hour = at // HOUR
-            new = new.with_columns(
-                first.add(events[name], visitor, hour, rows, until).fill_null(NONE).alias(name)
-                for name, first in zip(self.segments, self._first_values, strict=True)
-            )
-        old = self._remembered.rows_of(np.unique(new["group"].to_numpy()))
-        answered = [self._answered(new if old is None else pl.concat([old, new]), 1)]
-        if old is not None:
-            answered.append(self._answered(old, -1))
-        self._remembered.add(new)
-        asks = new.filter(~pl.col("is_yes")).with_columns(minute=pl.col("at") // _MINUTE, count=1)
-        return StepCounts(self._summed([asks], ["minute"]), self._summed(answered, ["ask_minute", "delay"]))
+        keys = visitor[rows] ^ scattered(step)
+        groups, _, of_new = distinct(keys)
+        of_old, found = self._remembered.rows_of(groups)
+        self._remembered.add(keys, new._asdict())
 
-    def _answered(self, marks: pl.DataFrame, count: int) -> pl.DataFrame:
-        """The answered among all asks of some groups; ``marks`` of one moment in the order of their arrival."""
-        marks = marks.sort("group", "at", "received", "is_yes", maintain_order=True)
-        group, at, is_yes = (marks[name].to_numpy() for name in ("group", "at", "is_yes"))
+        group = np.concatenate((of_old, of_new))
+        marks = _Marks(*(np.concatenate((found[name], own)) for name, own in new._asdict().items())) if found else new
+        arrival = np.arange(len(group))
+        order = ordered(group, marks.at, marks.received, marks.is_yes.astype(np.int64), arrival)
+        now = self._answered(group, marks, order)
+        before = self._answered(group, marks, order[order < len(of_old)])
+        asks = np.flatnonzero(~is_yes)
+        return StepCounts(
+            self._told(step[asks], new.values[asks], {"minute": new.at[asks] // _MINUTE}, np.ones(len(asks), np.int64)),
+            self._told_answers(marks, *(np.concatenate(pair) for pair in zip(now, before, strict=True)), len(now[0])),
+        )
+
+    def _values_of(self, events: pl.DataFrame, rows: Int64s, visitor: Keys, at: Int64s) -> Int64s:
+        """The values of the segments at some rows, as codes.  Only asks need theirs; yeses have them all the same."""
+        if not self.segments:
+            return np.zeros(len(rows), np.int64)
+        offsets = events["record_offset"].to_numpy()
+        until = np.searchsorted(offsets, offsets[rows], side="right") - 1
+        pairs = VisitorHours.of(visitor, at)
+        columns = [
+            first.add(events[name], pairs, rows, until)
+            for name, first in zip(self.segments, self._first_values, strict=True)
+        ]
+        order, starts = grouped(*columns)
+        names = [
+            [first.names[code] if code else NONE for code in codes[order[starts]].tolist()]
+            for first, codes in zip(self._first_values, columns, strict=True)
+        ]
+        found = np.empty(len(rows), np.int64)
+        found[order] = np.repeat(
+            self._values.codes(list(zip(*names, strict=True))), np.diff(np.append(starts, len(rows)))
+        )
+        return found
+
+    def _answered(self, group: Int64s, marks: _Marks, order: Int64s) -> tuple[Int64s, Int64s]:
+        """The answered asks of all marks of some groups, and the yeses that answer them."""
         # Between an ask and the next there is nothing but yeses to it, so the first of them stands next to it.
-        follows = ~is_yes[:-1] & is_yes[1:] & (group[:-1] == group[1:]) & (at[1:] - at[:-1] <= self._window)
-        asks = np.flatnonzero(follows)
-        minute = at[asks] // _MINUTE
-        return marks[asks].with_columns(
-            ask_minute=pl.Series(minute), delay=pl.Series(at[asks + 1] // _MINUTE - minute), count=count
-        )
+        ask, yes = order[:-1], order[1:]
+        follows = ~marks.is_yes[ask] & marks.is_yes[yes] & (group[ask] == group[yes])
+        follows &= marks.at[yes] - marks.at[ask] <= self._window
+        return ask[follows], yes[follows]
 
-    def _summed(self, counted: list[pl.DataFrame], minutes: list[str]) -> pl.DataFrame:
-        keys = ["step", *self.segments, *minutes]
-        rows = pl.concat([frame.select(*keys, pl.col("count").cast(pl.Int64)) for frame in counted])
-        sums = rows.group_by(keys).agg(pl.col("count").sum()).filter(pl.col("count") != 0).sort(keys)
-        return sums.select(*self._steps.named(sums["step"]), *self.segments, *minutes, "count")
+    def _told_answers(self, marks: _Marks, asks: Int64s, yeses: Int64s, now: int) -> pl.DataFrame:
+        """The first ``now`` of these pairs are answers from now on, the others were answers until now."""
+        minute = marks.at[asks] // _MINUTE
+        minutes = {"ask_minute": minute, "delay": marks.at[yeses] // _MINUTE - minute}
+        return self._told(marks.step[asks], marks.values[asks], minutes, np.where(np.arange(len(asks)) < now, 1, -1))
+
+    def _told(self, step: Int64s, values: Int64s, minutes: dict[str, Int64s], counts: Int64s) -> pl.DataFrame:
+        order, starts = grouped(step, values, *minutes.values())
+        sums = np.add.reduceat(counts[order], starts) if len(starts) else counts
+        first = order[starts][sums != 0]
+        steps = [self._steps.names[number] for number in step[first].tolist()]
+        names = [self._values.names[code] for code in values[first].tolist()]
+        return pl.DataFrame(
+            [
+                pl.Series("tier", [tier for tier, _ in steps], pl.Int16),
+                pl.Series("step", [name for _, name in steps], pl.String),
+                *(pl.Series(column, [own[i] for own in names], pl.String) for i, column in enumerate(self.segments)),
+                *(pl.Series(column, own[first]) for column, own in minutes.items()),
+                pl.Series("count", sums[sums != 0]),
+            ]
+        )
 
 
 class _Steps:
@@ -160,6 +203,7 @@ class _Steps:
 
     def __init__(self, marks: MarkTable) -> None:
         self._marks = marks
+        self.names: list[tuple[int, str]] = []
         self._numbers: dict[tuple[int, str], int] = {}
         self._combinations = 0
 
@@ -172,15 +216,6 @@ class _Steps:
         counts = self._count[own]
         places = np.arange(int(counts.sum())) + np.repeat(self._first[own] - (np.cumsum(counts) - counts), counts)
         return np.repeat(rows, counts), self._step[places], self._is_yes[places]
-
-    def named(self, numbers: pl.Series) -> list[pl.Series]:
-        """The columns tier and step."""
-        tiers, steps = [tier for tier, _ in self._numbers], [step for _, step in self._numbers]
-        index = numbers.cast(pl.UInt32)
-        return [
-            pl.Series("tier", tiers, pl.Int16).gather(index),
-            pl.Series("step", steps, pl.String).gather(index),
-        ]
 
     def _read(self) -> None:
         marks = self._marks
@@ -196,6 +231,7 @@ class _Steps:
                     steps.append(self._numbers.setdefault((tiers[row], names[row]), len(self._numbers)))
                     is_yes.append(roles[row] == "yes")
             counts.append(len(steps) - before)
+        self.names = list(self._numbers)
         self._count = np.array(counts, np.int64)
         self._first = np.cumsum(self._count) - self._count
         self._step = np.array(steps, np.int64)
