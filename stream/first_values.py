@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
+import pyarrow as pa
 
 from stream.cuts import Int64s
 from stream.interned import Interned
@@ -66,20 +66,25 @@ class FirstValues:
         """The value of each code."""
         return self._values.names
 
-    def add(self, values: pl.Series, pairs: VisitorHours, rows: Int64s, until: Int64s) -> Int64s:
+    def add(self, values: pa.Array, places: Int64s, pairs: VisitorHours, rows: Int64s, until: Int64s) -> Int64s:
         """Take in the values (null: none) of a batch, and tell those of some of its rows.
 
+        ``places``: where the value of each row of the batch stands in ``values``.
         A row's value is the first of its visitor in the hour before its own, else the first in its own hour; of this
         batch, what stands up to the row's ``until``.
         """
-        known = np.flatnonzero(values.is_not_null().to_numpy())
-        first = np.full(len(pairs.keys) + 1, len(values), np.int64)
-        np.minimum.at(first, pairs.of_row[known], known)
+        none = len(places)
+        first = np.full(len(pairs.keys) + 1, none, np.int64)
+        if values.null_count < len(values):
+            known = np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False)[places])
+            np.minimum.at(first, pairs.of_row[known], known)
         code, before = self._stored(pairs.keys), self._stored(pairs.before)
-        is_new = (code == UNKNOWN) & (first[:-1] < len(values))
+        new = np.flatnonzero((code == UNKNOWN) & (first[:-1] < none))
         fresh = np.full(len(first), UNKNOWN, np.int64)
-        fresh[:-1][is_new] = self._coded(values, first[:-1][is_new])
-        self._runs.add(pairs.keys[is_new], {"code": fresh[:-1][is_new], "until": pairs.until[is_new]})
+        if len(new):
+            texts = values.take(pa.array(places[first[new]])).to_pylist()
+            fresh[new] = self._values.codes([text[:LONGEST] for text in texts])
+            self._runs.add(pairs.keys[new], {"code": fresh[new], "until": pairs.until[new]})
 
         # What is not in the batch stands at -1, in the last place: no value, and of no row.
         pair, pair_before = pairs.of_row[rows], pairs.before_at[pairs.of_row[rows]]
@@ -104,6 +109,3 @@ class FirstValues:
         if len(whose):
             found[whose] = columns["code"]
         return found
-
-    def _coded(self, values: pl.Series, rows: Int64s) -> Int64s:
-        return self._values.codes(values.gather(pl.Series(rows)).str.slice(0, LONGEST).to_list())

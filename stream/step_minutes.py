@@ -21,11 +21,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from ladder.durations import in_microseconds
 from ladder.errors import UsageError
@@ -36,6 +38,7 @@ from stream.interned import Interned
 from stream.marks import MarkTable
 from stream.sessions import FIRST_TOUCH
 from stream.sorted_runs import Keys, SortedRuns, distinct, grouped, ordered
+from stream.step_minutes_record import Asks, Yeses
 
 WINDOW = timedelta(minutes=60)
 NONE = "(none)"
@@ -48,17 +51,94 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+class _Counted(NamedTuple):
+    """Counts in columns: the step with its tier, the segments' values, minutes, and the count."""
+
+    steps: list[tuple[int, str]]
+    values: list[tuple[str, ...]]
+    minutes: list[Int64s]
+    counts: Int64s
+
+
 @dataclass(frozen=True)
 class StepCounts:
-    """What a batch adds.
+    """What a batch adds; minutes are whole minutes since 1970."""
 
-    ``asks``: columns tier, step, one per segment, minute, count.  ``yeses``: tier, step, one per segment, ask_minute,
-    delay (minutes from the ask's to the yes's), count, which is negative where a yes is taken back.  Minutes are whole
-    minutes since 1970.
+    segments: tuple[str, ...]
+    of_asks: _Counted
+    of_yeses: _Counted
+
+    @cached_property
+    def asks(self) -> pl.DataFrame:
+        """Columns tier, step, one per segment, minute, count."""
+        return self._frame(self.of_asks, ["minute"])
+
+    @cached_property
+    def yeses(self) -> pl.DataFrame:
+        """Columns tier, step, one per segment, ask_minute, delay (minutes from the ask's to the yes's), count.
+
+        ``count`` is negative where a yes is taken back.
+        """
+        return self._frame(self.of_yeses, ["ask_minute", "delay"])
+
+    def ask_rows(self) -> tuple[Asks, ...]:
+        """The asks for a record."""
+        (minute,) = self.of_asks.minutes
+        rows = zip(self.of_asks.steps, self.of_asks.values, minute.tolist(), self.of_asks.counts.tolist(), strict=True)
+        return tuple(Asks(*step, values, minute, count) for step, values, minute, count in rows)
+
+    def yes_rows(self) -> tuple[Yeses, ...]:
+        """The yeses for a record."""
+        steps, values, minutes, counts = self.of_yeses
+        numbers = (column.tolist() for column in (*minutes, counts))
+        rows = zip(steps, values, *numbers, strict=True)
+        return tuple(Yeses(*step, values, minute, delay, count) for step, values, minute, delay, count in rows)
+
+    def _frame(self, counted: _Counted, minutes: Sequence[str]) -> pl.DataFrame:
+        return pl.DataFrame(
+            [
+                pl.Series("tier", [tier for tier, _ in counted.steps], pl.Int16),
+                pl.Series("step", [step for _, step in counted.steps], pl.String),
+                *(
+                    pl.Series(segment, [values[i] for values in counted.values], pl.String)
+                    for i, segment in enumerate(self.segments)
+                ),
+                *(pl.Series(name, column) for name, column in zip(minutes, counted.minutes, strict=True)),
+                pl.Series("count", counted.counts),
+            ]
+        )
+
+
+class StepEvents(NamedTuple):
+    """The columns of events that are counted, read once for all partitions of a batch.
+
+    ``rows``: where the events stand in ``segments``, the other columns are theirs alone.
     """
 
-    asks: pl.DataFrame
-    yeses: pl.DataFrame
+    marks: npt.NDArray[np.int32]
+    visitor: Keys
+    at: Int64s
+    received: Int64s
+    offset: Int64s
+    rows: Int64s
+    segments: list[pa.Array]
+
+    @classmethod
+    def read(cls, events: pl.DataFrame, marks: MarkTable, segments: Sequence[str]) -> StepEvents:
+        """Columns: record_offset, visitor_id, occurred_at, received_at, name, properties and the segments."""
+        return cls(
+            marks.of(events["name"], events["properties"]),
+            events["visitor_id"].hash().to_numpy(),
+            _us(events["occurred_at"]),
+            _us(events["received_at"]),
+            events["record_offset"].to_numpy(),
+            np.arange(len(events)),
+            [_text(events[segment]) for segment in segments],
+        )
+
+    def of_rows(self, rows: Int64s) -> StepEvents:
+        """Some of them."""
+        return StepEvents(*(column[rows] for column in self[:-1]), self.segments)
 
 
 class _Marks(NamedTuple):
@@ -118,17 +198,15 @@ class StepMinutes:
             self._remembered.recode("values", self._values.keep(self._remembered.values("values")))
 
     def add(self, events: pl.DataFrame) -> StepCounts:
-        """Count a batch in, rows in the order of their records.
+        """Count a batch in, rows in the order of their records; columns as for ``StepEvents.read``."""
+        return self.count(StepEvents.read(events, self._marks, self.segments))
 
-        Columns used: record_offset, visitor_id, occurred_at, received_at, name, properties and the segments.
-        """
-        rows, step, is_yes = self._steps.of(self._marks.of(events["name"], events["properties"]))
-        visitor = events["visitor_id"].hash().to_numpy()
-        at = _us(events["occurred_at"])
-        new = _Marks(
-            step, at[rows], _us(events["received_at"])[rows], is_yes, self._values_of(events, rows, visitor, at)
-        )
-        keys = visitor[rows] ^ scattered(step)
+    def count(self, events: StepEvents) -> StepCounts:
+        """``add`` of events read already, with the marks given."""
+        rows, step, is_yes = self._steps.of(events.marks)
+        values = self._values_of(events, rows)
+        new = _Marks(step, events.at[rows], events.received[rows], is_yes, values)
+        keys = events.visitor[rows] ^ self._steps.keys[step]
         groups, _, of_new = distinct(keys)
         of_old, found = self._remembered.rows_of(groups)
         self._remembered.add(keys, new._asdict())
@@ -140,21 +218,22 @@ class StepMinutes:
         now = self._answered(group, marks, order)
         before = self._answered(group, marks, order[order < len(of_old)])
         asks = np.flatnonzero(~is_yes)
+        ones = np.ones(len(asks), np.int64)
         return StepCounts(
-            self._told(step[asks], new.values[asks], {"minute": new.at[asks] // _MINUTE}, np.ones(len(asks), np.int64)),
-            self._told_answers(marks, *(np.concatenate(pair) for pair in zip(now, before, strict=True)), len(now[0])),
+            self.segments,
+            self._summed(step[asks], values[asks], [new.at[asks] // _MINUTE], ones),
+            self._difference(marks, now, before),
         )
 
-    def _values_of(self, events: pl.DataFrame, rows: Int64s, visitor: Keys, at: Int64s) -> Int64s:
+    def _values_of(self, events: StepEvents, rows: Int64s) -> Int64s:
         """The values of the segments at some rows, as codes.  Only asks need theirs; yeses have them all the same."""
-        if not self.segments:
+        if not self.segments or not len(events.rows):
             return np.zeros(len(rows), np.int64)
-        offsets = events["record_offset"].to_numpy()
-        until = np.searchsorted(offsets, offsets[rows], side="right") - 1
-        pairs = VisitorHours.of(visitor, at)
+        until = np.searchsorted(events.offset, events.offset[rows], side="right") - 1
+        pairs = VisitorHours.of(events.visitor, events.at)
         columns = [
-            first.add(events[name], pairs, rows, until)
-            for name, first in zip(self.segments, self._first_values, strict=True)
+            first.add(column, events.rows, pairs, rows, until)
+            for column, first in zip(events.segments, self._first_values, strict=True)
         ]
         order, starts = grouped(*columns)
         names = [
@@ -162,50 +241,47 @@ class StepMinutes:
             for first, codes in zip(self._first_values, columns, strict=True)
         ]
         found = np.empty(len(rows), np.int64)
-        found[order] = np.repeat(
-            self._values.codes(list(zip(*names, strict=True))), np.diff(np.append(starts, len(rows)))
-        )
+        codes = self._values.codes(list(zip(*names, strict=True)))
+        found[order] = np.repeat(codes, np.diff(np.append(starts, len(rows))))
         return found
 
     def _answered(self, group: Int64s, marks: _Marks, order: Int64s) -> tuple[Int64s, Int64s]:
         """The answered asks of all marks of some groups, and the yeses that answer them."""
         # Between an ask and the next there is nothing but yeses to it, so the first of them stands next to it.
-        ask, yes = order[:-1], order[1:]
-        follows = ~marks.is_yes[ask] & marks.is_yes[yes] & (group[ask] == group[yes])
-        follows &= marks.at[yes] - marks.at[ask] <= self._window
+        is_yes = marks.is_yes[order]
+        place = np.flatnonzero(~is_yes[:-1] & is_yes[1:])
+        ask, yes = order[place], order[place + 1]
+        follows = (group[ask] == group[yes]) & (marks.at[yes] - marks.at[ask] <= self._window)
         return ask[follows], yes[follows]
 
-    def _told_answers(self, marks: _Marks, asks: Int64s, yeses: Int64s, now: int) -> pl.DataFrame:
-        """The first ``now`` of these pairs are answers from now on, the others were answers until now."""
-        minute = marks.at[asks] // _MINUTE
-        minutes = {"ask_minute": minute, "delay": marks.at[yeses] // _MINUTE - minute}
-        return self._told(marks.step[asks], marks.values[asks], minutes, np.where(np.arange(len(asks)) < now, 1, -1))
+    def _difference(self, marks: _Marks, now: tuple[Int64s, Int64s], before: tuple[Int64s, Int64s]) -> _Counted:
+        ask, yes = (np.concatenate(pair) for pair in zip(now, before, strict=True))
+        counts = np.where(np.arange(len(ask)) < len(now[0]), 1, -1)
+        minute = marks.at[ask] // _MINUTE
+        return self._summed(marks.step[ask], marks.values[ask], [minute, marks.at[yes] // _MINUTE - minute], counts)
 
-    def _told(self, step: Int64s, values: Int64s, minutes: dict[str, Int64s], counts: Int64s) -> pl.DataFrame:
-        order, starts = grouped(step, values, *minutes.values())
+    def _summed(self, step: Int64s, values: Int64s, minutes: list[Int64s], counts: Int64s) -> _Counted:
+        order, starts = grouped(step, values, *minutes)
         sums = np.add.reduceat(counts[order], starts) if len(starts) else counts
         first = order[starts][sums != 0]
-        steps = [self._steps.names[number] for number in step[first].tolist()]
-        names = [self._values.names[code] for code in values[first].tolist()]
-        return pl.DataFrame(
-            [
-                pl.Series("tier", [tier for tier, _ in steps], pl.Int16),
-                pl.Series("step", [name for _, name in steps], pl.String),
-                *(pl.Series(column, [own[i] for own in names], pl.String) for i, column in enumerate(self.segments)),
-                *(pl.Series(column, own[first]) for column, own in minutes.items()),
-                pl.Series("count", sums[sums != 0]),
-            ]
+        return _Counted(
+            [self._steps.names[number] for number in step[first].tolist()],
+            [self._values.names[code] for code in values[first].tolist()],
+            [column[first] for column in minutes],
+            sums[sums != 0],
         )
 
 
 class _Steps:
-    """The steps of a ladder, by number; and which of them each combination of marks asks for or says yes to."""
+    """The steps of a ladder, by number; and which of them each combination of marks asks for or says yes to.
+
+    ``names``: tier and step of each number.  ``keys``: the number spread over 64 bits.
+    """
 
     def __init__(self, marks: MarkTable) -> None:
         self._marks = marks
-        self.names: list[tuple[int, str]] = []
         self._numbers: dict[tuple[int, str], int] = {}
-        self._combinations = 0
+        self._read()
 
     def of(self, combinations: npt.NDArray[np.int32]) -> tuple[Int64s, Int64s, Flags]:
         """Of each ask and yes its row among the events, its step, and whether it is a yes."""
@@ -232,6 +308,7 @@ class _Steps:
                     is_yes.append(roles[row] == "yes")
             counts.append(len(steps) - before)
         self.names = list(self._numbers)
+        self.keys = scattered(np.arange(len(self.names)))
         self._count = np.array(counts, np.int64)
         self._first = np.cumsum(self._count) - self._count
         self._step = np.array(steps, np.int64)
@@ -241,3 +318,8 @@ class _Steps:
 def _us(times: pl.Series) -> Int64s:
     found: Int64s = times.to_physical().to_numpy()
     return found
+
+
+def _text(series: pl.Series) -> pa.Array:
+    array = series.to_arrow()
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
