@@ -38,11 +38,22 @@
   const common = { animation: false, textStyle: { fontFamily: font }, aria: { enabled: false } };
   const path = (pathData, style) => ({ type: "path", shape: { pathData }, style: { fill: "none", ...style } });
 
+  // Highlighted, a colour that is a CSS variable would become none.
+  const drawnAsIs = (children) => ({
+    type: "group", emphasisDisabled: true, children: children.map((child) => ({ ...child, emphasisDisabled: true })),
+  });
+
+  // A name of any length, in the room that there is for it.
+  const named = (name, x, y, width) => ({
+    type: "text", silent: true,
+    style: { text: shortened(name, 200), x, y, textVerticalAlign: "middle", fill: ink, font: `600 13px ${font}`, width, overflow: "truncate", ellipsis: "…" },
+  });
+
   // The tiers as rows of bars, joined where the yes of one leads to the asks of the next.
   function flow({ unit, tiers, before, links }, width) {
     const narrow = width < 560;
-    const row = narrow ? 62 : tiers.length > 12 ? 40 : 58;
-    const thick = Math.round(row * 0.48);
+    const row = narrow ? 66 : tiers.length > 12 ? 40 : 58;
+    const thick = narrow ? 28 : Math.round(row * 0.48);
     const left = narrow ? 4 : 150;
     const right = narrow ? 56 : 190;
     const most = Math.max(1, ...tiers.map((tier) => tier.asked), ...before.map((tier) => (tier ? tier.asked : 0)));
@@ -84,8 +95,7 @@
         children.push({ silent: true, ...path(`M${x(then.yes)} ${top - 5}V${under + 5}`, dashed) });
         children.push({ silent: true, ...path(`M${x(0)} ${top - 4}H${x(then.asked)}V${under + 4}`, dashed) });
       }
-      const name = `${tier.tier}  ${shortened(tier.name, narrow ? 30 : 17)}`;
-      children.push({ type: "text", silent: true, style: { text: name, x: narrow ? left : 0, y: narrow ? top - 11 : middle(place), textVerticalAlign: "middle", fill: ink, font: `600 13px ${font}` } });
+      children.push(named(`${tier.tier}  ${tier.name}`, narrow ? left : 0, narrow ? top - 14 : middle(place), (narrow ? width : left) - 16));
       const said = tier.asked === 0 ? "nobody asked" : narrow ? percent(1 - tier.drop_off) : `${percent(1 - tier.drop_off)} of ${counts.format(tier.asked)} said yes`;
       children.push({ type: "text", silent: true, style: { text: said, x: narrow && tier.asked === 0 ? left : x(Math.max(tier.asked, then ? then.asked : 0)) + 10, y: middle(place), textVerticalAlign: "middle", fill: tier.asked === 0 ? muted : ink, font: `13px ${font}` } });
     });
@@ -93,7 +103,7 @@
       height: tiers.length * row + (narrow ? 12 : 6),
       option: {
         ...common,
-        series: [{ type: "custom", coordinateSystem: "none", data: [0], clip: false, renderItem: () => ({ type: "group", children }) }],
+        series: [{ type: "custom", coordinateSystem: "none", data: [0], renderItem: () => drawnAsIs(children) }],
       },
       after: (chart, place) => {
         const told = place.parentElement.querySelector(".told") || place.insertAdjacentElement("afterend", document.createElement("p"));
@@ -119,6 +129,8 @@
   function lines({ periods, lines: all }, width) {
     const shown = all.filter(([, points]) => points.some((point) => point)).slice(0, MOST_LINES);
     const narrow = width < 560;
+    const most = Math.max(...shown.flatMap(([, points]) => points.map((point) => (point ? point[0] : 0))));
+    const highest = [0.01, 0.02, 0.04, 0.1, 0.2, 0.4].find((end) => most <= end * 0.95) || 1;
     return {
       height: narrow ? 300 : 320,
       option: {
@@ -141,8 +153,8 @@
           axisLabel: { ...text, fontSize: 12, color: muted, hideOverlap: true }, axisLine: { lineStyle: { color: line } }, axisTick: { show: false },
         },
         yAxis: {
-          type: "value", min: 0, max: 1, interval: 0.25,
-          axisLabel: { ...text, fontSize: 12, color: muted, formatter: (value) => `${value * 100}%` },
+          type: "value", min: 0, max: highest, interval: highest / 4,
+          axisLabel: { ...text, fontSize: 12, color: muted, formatter: (value) => `${+(value * 100).toFixed(1)}%` },
           splitLine: { lineStyle: { color: line } },
         },
         series: shown.map(([name, points], place) => ({
@@ -196,7 +208,7 @@
       const rect = (number, fill) => ({ type: "rect", silent: true, shape: { x: left, y: top, width: Math.max(number > 0 ? 1.5 : 0, x(number) - left), height: thick }, style: { fill } });
       children.push(rect(before, "var(--silent)"), rect(step.count, "var(--yes)"));
       const word = (said, at, y, style) => children.push({ type: "text", silent: true, style: { text: said, x: at, y, textVerticalAlign: "middle", fill: ink, font: `13px ${font}`, ...style } });
-      word(`${step.step || place + 1}  ${shortened(step.name, narrow ? 38 : 32)}`, narrow ? left : 0, narrow ? top - 11 : middle, { font: `600 13px ${font}` });
+      children.push(named(`${place + 1}  ${step.name}`, narrow ? left : 0, narrow ? top - 11 : middle, (narrow ? width : left) - 16));
       const said = step.previous ? `${counts.format(step.count)}, ${percent(step.share[0])}` : counts.format(step.count);
       word(said, x(before) + 8, middle, {});
     });
@@ -204,7 +216,7 @@
       height: steps.length * row + 12,
       option: {
         ...common,
-        series: [{ type: "custom", coordinateSystem: "none", data: [0], renderItem: () => ({ type: "group", children }) }],
+        series: [{ type: "custom", coordinateSystem: "none", data: [0], silent: true, renderItem: () => drawnAsIs(children) }],
       },
     };
   }

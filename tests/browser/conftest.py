@@ -13,12 +13,25 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 TIMEOUT_S = 30.0
+
+HERE = Path(__file__).parent
+
+
+@cache
+def _axe() -> str:
+    """The script of axe-core, in the version that package-lock.json names; npm brings it where it is not yet."""
+    script = HERE / "node_modules" / "axe-core" / "axe.min.js"
+    wanted = json.loads((HERE / "package.json").read_text())["devDependencies"]["axe-core"]
+    if not script.exists() or f"axe v{wanted}" not in script.read_text()[:200]:
+        subprocess.run(["npm", "ci", "--ignore-scripts"], cwd=HERE, check=True, capture_output=True, timeout=300)
+    return f"{script.read_text()}; undefined"
 
 
 class Browser:
@@ -117,11 +130,41 @@ class Page:
         return self._browser.call(method, self._session, **params)
 
     def evaluate(self, expression: str) -> Any:
-        """The value of a JavaScript expression in the page, as JSON."""
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of a JavaScript expression in the page, as JSON; of a promise, what it comes to."""
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
+
+    def follow(self, expression: str) -> None:
+        """Do what leads to another page, and wait for it."""
+        self._browser.events.clear()
+        self.evaluate(expression)
+        self._browser.wait_for("Page.loadEventFired", self._session)
+
+    def wait_for(self, condition: str) -> None:
+        """Until this JavaScript expression is true, also over pages."""
+        end = time.monotonic() + TIMEOUT_S
+        while True:
+            try:
+                if self.evaluate(condition):
+                    return
+            except RuntimeError:  # the page it was asked of has just gone
+                pass
+            if time.monotonic() > end:
+                raise RuntimeError(f"never true: {condition}")
+            time.sleep(0.02)
+
+    def faults(self) -> list[str]:
+        """What axe-core calls serious or critical, with the first place of each."""
+        self.evaluate(_axe())
+        found: list[dict[str, Any]] = self.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then((told) => told.violations"
+            ".filter((one) => ['serious', 'critical'].includes(one.impact))"
+            ".map((one) => ({id: one.id, help: one.help, place: one.nodes[0].target.join(' '),"
+            " html: one.nodes[0].html.slice(0, 200)})))"
+        )
+        return [f"{one['id']}: {one['help']}: {one['place']}: {one['html']}" for one in found]
 
     def screenshot(self, path: Path) -> None:
         """The whole page as PNG."""

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from answers.dashboard.page import Asked, Page
 from answers.funnel import answer_question
-from answers.funnel_answer import EDGES_S, Answer, StepResult
+from answers.funnel_answer import Answer, StepResult
 from answers.funnel_command import MANY, NUMBERS, ONE, as_command
 from answers.funnel_events import COLUMNS
 from answers.funnel_file import load_funnels
@@ -21,7 +21,6 @@ from answers.funnel_sql import as_sql
 from answers.funnel_steps import meaning_of
 from answers.funnel_table import headline
 from answers.funnel_trend import EVERY
-from answers.numbers import seconds
 from ladder.errors import UsageError
 from ladder.tiers import ROLES, Ladder
 from warehouse.opened import identity_of
@@ -66,7 +65,7 @@ def page(asked: Asked) -> Page:
         "last": last,
         "by": list(found.by.items())[:VALUES_SHOWN],
         "more_values": max(0, len(found.by) - VALUES_SHOWN),
-        "edges": [_edge(place) for place in range(len(EDGES_S))],
+        "edges": list(_EDGES),
         "command": command,
         "sql": sql,
         "again": urlencode(_pairs(given)),
@@ -162,16 +161,25 @@ def _pairs(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [*pairs, ("per", given["unit"])]
 
 
-def _edge(place: int) -> str:
-    begin = seconds(EDGES_S[place]) if EDGES_S[place] else "0 s"
-    return f"{begin} or more" if place + 1 == len(EDGES_S) else f"{begin} to {seconds(EDGES_S[place + 1])}"
+_EDGES = (
+    "under 1 s",
+    "1 to 10 s",
+    "10 s to 1 min",
+    "1 to 10 min",
+    "10 min to 1 h",
+    "1 to 6 h",
+    "6 h to 1 d",
+    "1 to 7 d",
+    "7 d or more",
+)
+"""The bars of ``EDGES_S`` in words."""
 
 
 def _charts(found: Answer, last: int) -> dict[str, object]:
     charts: dict[str, object] = {"funnel": {"steps": [_bar(step) for step in found.steps]}}
     if any(sum(step.histogram) for step in found.steps[1:]):
         charts["spread"] = {
-            "edges": [_edge(place) for place in range(len(EDGES_S))],
+            "edges": list(_EDGES),
             "bars": [[step.name, list(step.histogram)] for step in found.steps[1:]],
         }
     if found.trend:

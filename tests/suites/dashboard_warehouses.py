@@ -1,0 +1,124 @@
+"""Warehouses for the dashboard to show: the demo's, a simulated one, and one whose every name is out to do harm."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ladder.tiers import Ladder, load_ladder
+from producers.simulate import simulate, write_simulated
+from producers.simulation import Simulation
+from warehouse.build import build
+from warehouse.lake import Lake
+from warehouse.quality import Gate
+from yesladder.backfill import backfill
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+
+HOSTILE = (
+    '<img src=x onerror="window.harmed=1">',
+    "</script><script>window.harmed=2</script>",
+    "'; drop table fct_asks; --",
+    "🪜🫰🏽 yes‼️",
+    "\u202eevil\u202c ‏שלום",
+    '=HYPERLINK("http://evil.example";"click")',
+    "{{ 7 * 7 }} {% raise %} ${harmed} `harmed`",
+    "w" * 10_000,
+)
+"""HTML, a script, SQL, emoji, text from right to left, a formula, a template, and ten thousand letters on end."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A warehouse that was built."""
+
+    folder: Path
+    ladder_file: Path
+    ladder: Ladder
+
+
+def simulated(folder: Path, gate: Gate) -> Shown:
+    """Some weeks of the imaginary shop."""
+    ladder_file = ROOT / "ladders" / "shop.toml"
+    ladder = load_ladder(ladder_file)
+    sent = folder / "sent.ndjson.gz"
+    write_simulated(simulate(Simulation(visitors=400, seed=3, duration=timedelta(days=28)), ladder), sent)
+    return _built(folder, [sent], ladder_file, gate)
+
+
+def demo(folder: Path, gate: Gate, events: int = 1500) -> Shown:
+    """The beginning of the demo's course."""
+    sent = folder / "sent.ndjson"
+    with gzip.open(ROOT / "datasets" / "moodle_edify" / "segment.ndjson.gz") as lines:
+        sent.write_bytes(b"".join(line for line, _ in zip(lines, range(events), strict=False)))
+    return _built(folder, [sent], ROOT / "ladders" / "moodle_edify.toml", gate)
+
+
+def hostile(folder: Path, gate: Gate) -> Shown:
+    """Tiers, steps, events, visitors and all segments named by ``HOSTILE``."""
+    ladder_file = folder / "ladder.toml"
+    ladder_file.write_text(_hostile_ladder(), encoding="utf-8")
+    sent = folder / "sent.ndjson"
+    sent.write_text("\n".join(json.dumps(message) for message in _hostile_messages()), encoding="utf-8")
+    return _built(folder, [sent], ladder_file, gate)
+
+
+def _built(folder: Path, sent: list[Path], ladder_file: Path, gate: Gate) -> Shown:
+    ladder = load_ladder(ladder_file)
+    lake = Lake(folder / "lake")
+    backfill(sent, lake, ladder, now=NOW)
+    done = build(lake, ladder, gate=gate, now=NOW)
+    if done.held_back:
+        raise RuntimeError(done.held_back_message())
+    return Shown(folder, ladder_file, ladder)
+
+
+def _hostile_ladder() -> str:
+    lines = [f"name = {_toml(HOSTILE[0])}", f"tiers = [{', '.join(_toml(name) for name in HOSTILE)}]"]
+    for number, name in enumerate(HOSTILE):
+        for role in ("ask", "yes", "no", "reward", "cheer"):
+            lines += [
+                "[[on]]",
+                f"event = {_toml(_event(number, role))}",
+                f"is = [{{ tier = {_toml(name)}, role = {_toml(role)}, step = {_toml(name)} }}]",
+            ]
+    return "\n".join(lines)
+
+
+def _event(number: int, role: str) -> str:
+    return f"{HOSTILE[number]} {role}"
+
+
+def _hostile_messages() -> Iterator[dict[str, object]]:
+    start = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    for visitor in range(24):
+        at = start + timedelta(days=visitor % 12, minutes=visitor)
+        name = HOSTILE[visitor % len(HOSTILE)]
+        who = f"{name[:200]} {visitor}"
+        for number in range(len(HOSTILE)):
+            roles = ("ask", "yes", "cheer", "reward") if (visitor + number) % 3 else ("ask", "no")
+            for role in roles if number <= visitor % 9 else ("ask",):
+                at += timedelta(seconds=5 + visitor)
+                yield {
+                    "type": "track",
+                    "messageId": f"{visitor} {number} {role}",
+                    "anonymousId": who,
+                    "event": _event(number, role),
+                    "timestamp": at.isoformat(),
+                    "properties": {"plan": name},
+                    "context": {
+                        "page": {"url": f"https://shop.example/{name[:2000]}", "referrer": name[:2000]},
+                        "campaign": {"source": name[:9000], "medium": name[:2000], "name": name[:2000]},
+                    },
+                }
+    yield {"type": "track", "messageId": "bad", "anonymousId": "x", "event": HOSTILE[0], "timestamp": HOSTILE[1]}
+    yield {"type": "track", "messageId": HOSTILE[0], "event": HOSTILE[1], "timestamp": "2026-03-02T09:00:00Z"}
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
