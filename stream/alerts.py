@@ -45,7 +45,8 @@ class Rules:
     ``smallest_fall`` (share of the yeses) and ``fewest_lost`` (yeses): less is not worth an alarm.
     ``groups``: sets of keys (segments of one step) whose evidence is summed up to a unit of its own.
     ``shown_by``: per key the key of the next step, whose asks only people who said yes come to; -1 for none.
-    ``one_road``: the keys are steps of one site, so what falls in all of them at once is tracking, not people.
+    ``one_road``: the keys are steps of one site, so what falls in all of them at once is tracking, not people; and
+    what falls silent while others are heard is tracking, too, no outage.
     """
 
     patience: float = MINUTES_A_MONTH
@@ -240,7 +241,9 @@ class Detector:
         silent = state.dark & (minute - state.last_seen >= _OUTAGE_MINUTES)
         mute = (state.quiet_asks >= limit) & ~state.dark & (minute - state.last_ask >= _OUTAGE_MINUTES)
         for key in map(int, np.flatnonzero((silent | mute) & (state.kind[: self.units.keys] < 0))):
-            kind: Kind = "outage" if silent[key] else "tracking"
+            # On one road nothing is out while others are heard: it is this key that is not counted any more.
+            others = self.rules.one_road and bool((state.last_seen > minute - _OUTAGE_MINUTES).any())
+            kind: Kind = "outage" if silent[key] and not others else "tracking"
             began = int(state.last_seen[key] if silent[key] else state.last_ask[key]) + 1
             yield self._raise(key, minute, began, *self._since(key, minute, began), kind)
 

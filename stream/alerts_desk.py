@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
+from zipfile import BadZipFile
 
 import msgspec
 
@@ -101,7 +102,7 @@ class Desk:
             try:
                 saved = _decoder.decode(data)
                 watch = Watch.restore(self._watched, self._config.rules, saved.watch)
-            except (msgspec.DecodeError, UsageError, ValueError, OSError, KeyError) as error:
+            except (msgspec.DecodeError, UsageError, BadZipFile, ValueError, OSError, KeyError) as error:
                 log.warning("a snapshot of offset %s cannot be read and is passed over: %s", offset, error)
                 continue
             if watch is None:

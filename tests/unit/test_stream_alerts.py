@@ -279,3 +279,28 @@ def test_counts_that_cannot_be_do_no_harm() -> None:
 
     assert (detector.state.yeses <= detector.state.asks).all()
     assert np.isfinite(detector.state.by_cohort).all()
+
+
+@pytest.mark.parametrize(("others_go_on", "kind"), [(True, "tracking"), (False, "outage")])
+def test_on_one_road_an_outage_is_of_all(others_go_on: bool, kind: str) -> None:
+    detector = Detector.learn(history([20.0, 20.0], [0.3, 0.3]), Rules(one_road=True))
+    counts = simulate(90, [[20.0, 20.0]] * 60 + [[0.0, 20.0 * others_go_on]] * 30, [0.3, 0.3], 1)
+    counts.yeses[60:, :, 0] = 0
+    counts.yeses[60:, :, 1] *= others_go_on
+    raised = {notice.unit: notice.kind for notice in run(detector, counts) if notice.what == "alarm"}
+    assert raised[0] == kind
+    assert (1 in raised) is not others_go_on
+
+
+def test_a_dead_segment_does_not_hold_up_its_step() -> None:
+    falls = np.zeros((400, 3))
+    falls[200:, :2] = 0.5
+    rates = np.full((400, 3), 30.0)
+    rates[60:, 2] = 0
+    counts = simulate(400, rates, [0.3] * 3, 1, falls=falls)
+    counts.yeses[60:, :, 2] = 0
+    detector = Detector.learn(history([30.0] * 3, [0.3] * 3), Rules(groups=((0, 1, 2),), one_road=True))
+    raised = {notice.unit: notice for notice in run(detector, counts) if notice.what == "alarm"}
+    assert raised[2].kind == "tracking"
+    assert raised[3].kind == "drop"
+    assert 200 <= raised[3].minute < 230
