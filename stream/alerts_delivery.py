@@ -155,7 +155,7 @@ class _Pause:
     """As long as the sink asked for, else longer and longer, by chance a little more or less."""
 
     def __init__(self, first_s: float) -> None:
-        self._usual = wait_exponential_jitter(initial=first_s, max=_LONGEST_PAUSE_S, jitter=first_s)
+        self._usual = wait_exponential_jitter(multiplier=first_s, max=_LONGEST_PAUSE_S, jitter=first_s)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         error = retry_state.outcome.exception() if retry_state.outcome is not None else None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ladder.tables import ALERTS, LANDED
-from warehouse.views import read_parquet
+from warehouse.views import duckdb_type, read_parquet
 
 if TYPE_CHECKING:  # it takes half a second to load, and most questions are not about alerts
     import duckdb
@@ -69,12 +69,15 @@ def read_alerts(lake: Lake) -> pl.DataFrame:
 
 
 def show_alerts(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Create the view ``alerts`` over the lake at ``root``, as it is now; none where no agent ever ran."""
-    if not (root / _NAME).exists():
-        return
-    from warehouse.lake import Lake
+    """Create the view ``alerts`` over the lake at ``root``, as it is now; without rows where no agent ever ran."""
+    files: list[str] = []
+    if (root / _NAME).exists():
+        from warehouse.lake import Lake
 
-    files = [str(Path(file).relative_to(root.absolute())) for file in Lake(root).files(_NAME)]
+        files = [str(Path(file).relative_to(root.absolute())) for file in Lake(root).files(_NAME)]
     if files:
         columns = ", ".join(f'"{name}"' for name in ALERTS.names)
-        connection.execute(f"create temp view alerts as select {columns} from {read_parquet(root.absolute(), files)}")
+        rows = f"select {columns} from {read_parquet(root.absolute(), files)}"
+    else:
+        rows = "select " + ", ".join(f'null::{duckdb_type(c.type)} as "{c.name}"' for c in ALERTS) + " where false"
+    connection.execute(f"create or replace temp view alerts as {rows}")
