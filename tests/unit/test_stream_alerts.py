@@ -284,7 +284,8 @@ def test_counts_that_cannot_be_do_no_harm() -> None:
 @pytest.mark.parametrize(("others_go_on", "kind"), [(True, "tracking"), (False, "outage")])
 def test_on_one_road_an_outage_is_of_all(others_go_on: bool, kind: str) -> None:
     detector = Detector.learn(history([20.0, 20.0], [0.3, 0.3]), Rules(one_road=True))
-    counts = simulate(90, [[20.0, 20.0]] * 60 + [[0.0, 20.0 * others_go_on]] * 30, [0.3, 0.3], 1)
+    rates = np.array([[20.0, 20.0]] * 60 + [[0.0, 20.0 * others_go_on]] * 30)
+    counts = simulate(90, rates, [0.3, 0.3], 1)
     counts.yeses[60:, :, 0] = 0
     counts.yeses[60:, :, 1] *= others_go_on
     raised = {notice.unit: notice.kind for notice in run(detector, counts) if notice.what == "alarm"}
