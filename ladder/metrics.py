@@ -14,6 +14,13 @@ OPEN_EVENTS = Gauge("yesladder_open_events", "Events held because their session 
 OPEN_SESSIONS = Gauge("yesladder_open_sessions", "Visitors with an open session (an estimate)")
 CHECKPOINT_SECONDS = Histogram("yesladder_checkpoint_seconds", "Time from taking records in to their commit")
 LAG_RECORDS = Gauge("yesladder_lag_records", "Kafka records not committed to the lake yet", ["partition"])
+STEP_MINUTES_RECORDS = Counter(
+    "yesladder_step_minutes_records_total", "Records on the topic of step minutes: counts, and heartbeats", ["kind"]
+)
+STEP_MINUTES_FAILED = Counter(
+    "yesladder_step_minutes_failed_total", "Times that the topic of step minutes did not take what was counted"
+)
+STEP_MINUTES_ASKS = Counter("yesladder_step_minutes_asks_total", "Asks told of on the topic of step minutes")
 WATERMARK_DELAY = Gauge("yesladder_watermark_delay_seconds", "How far event time is behind the clock", ["partition"])
 
 COLLECTOR_ANSWERS = Counter("yesladder_collector_answers_total", "Answers of the collector", ["status"])

@@ -74,6 +74,18 @@ def ensure_topic(
     return TopicFound(topic, found, was_created=was_created, wanted_partitions=partitions)
 
 
+def ensure_step_minutes(connection: KafkaConnection, topic: str, replication: int) -> TopicFound:
+    """``ensure_topic`` for step minutes: one partition, so that one reader sees all of it in order, kept for a week.
+
+    Raises ``YesladderError`` where the topic is there with more partitions, too.
+    """
+    config = {"retention.ms": str(7 * 24 * 3_600_000), "max.message.bytes": str(8 * 1024 * 1024)}
+    found = ensure_topic(connection, topic, 1, replication, config)
+    if found.partitions != 1:
+        raise YesladderError(f"{found}; step minutes need a topic of one partition (--step-minutes takes another)")
+    return found
+
+
 def end_offsets(connection: KafkaConnection, topic: str, *, timeout_s: float = 10.0) -> dict[int, int]:
     """The offset after each partition's last record that can be read; 0 where there is none.
 

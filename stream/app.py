@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -36,6 +36,8 @@ from ladder.tiers import Ladder
 from stream.authentication import credentials
 from stream.checkpoint import Checkpoint, Hold, Lake, Prepared
 from stream.rejects import RejectBrake, TooManyRejects
+from stream.step_minutes_record import StepMinutesRecord
+from stream.step_minutes_topic import StepMinutesTopic
 from stream.transport import SCHEME, Batch, Consumer, Fetching
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,7 @@ class WorkerSettings:
     ``idle_after``: a partition without input for this long is taken to have reached the present, less this time
     (None: never).
     ``drain``: on a graceful stop, close the sessions that are still open (for replays of history).
+    ``step_minutes``: the topic that asks and yeses are counted to (None: they are not), told apart by ``segments``.
     """
 
     connection: KafkaConnection
@@ -65,6 +68,8 @@ class WorkerSettings:
     checkpoint_events: int = 50_000
     idle_after: timedelta | None = timedelta(minutes=1)
     drain: bool = False
+    step_minutes: str | None = None
+    segments: tuple[str, ...] = ()
     max_reject_share: float = 0.5
     max_reject_run: int = 10_000
     session_timeout: timedelta = timedelta(seconds=30)
@@ -77,6 +82,8 @@ class WorkerSettings:
 class TopicMadeAnew(YesladderError):
     """The topic ends before the offsets that the lake already holds."""
 
+
+_HEARTBEAT_S = 10.0
 
 _FINAL = {
     "GroupAuthorizationFailedError",
@@ -116,6 +123,7 @@ class Assignment:
         self.lock = asyncio.Lock()
         self.emptied = asyncio.Event()
         self.committing: asyncio.Future[None] | None = None
+        self.beaten: dict[int, tuple[datetime, float]] = {}
 
     async def settle(self) -> None:
         """Wait for the commit under way, if any.  Raises what went wrong with it."""
@@ -163,6 +171,7 @@ class Assignments:
         now: Callable[[], datetime],
         end: Callable[[int], Any],
         elapsed_s: Callable[[], float] = time.monotonic,
+        publish: Callable[[Sequence[StepMinutesRecord]], Awaitable[None]] | None = None,
     ) -> None:
         self.current: Assignment | None = None
         self.is_stopping = False
@@ -173,6 +182,8 @@ class Assignments:
         self._ladder = ladder
         self._lake = lake
         self._now = now
+        self._publish = publish
+        self._segments = None if publish is None else settings.segments
         self._brake = RejectBrake(settings.max_reject_share, run=settings.max_reject_run)
         # One thread each: the next checkpoint is worked out while the one before is written.
         self._prepares = ThreadPoolExecutor(1, thread_name_prefix="prepare")
@@ -204,7 +215,11 @@ class Assignments:
         topic = self._settings.topic
         try:
             # In the thread that commits, so that what the assignment before this one was writing is seen.
-            hold = await self._in(self._commits, lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake))
+            hold = await self._in(
+                self._commits,
+                lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake, self._segments),
+            )
+            await self._tell(hold.told_again)
         except Exception as error:
             self.fail(error)
             raise
@@ -260,25 +275,49 @@ class Assignments:
                 raise
             await owner.settle()
             self._looked_at_s = self._elapsed_s()
-            if prepared is not None and not owner.closed:
-                owner.committing = asyncio.ensure_future(self._commit(owner, prepared))
+            beats = [] if self._publish is None else self._heartbeats(owner)
+            if (prepared is not None or beats) and not owner.closed:
+                owner.committing = asyncio.ensure_future(self._commit(owner, prepared, beats))
 
     async def settle(self) -> None:
         """Wait for the commit under way.  Raises what went wrong with it."""
         if self.current is not None:
             await self.current.settle()
 
-    async def _commit(self, owner: Assignment, prepared: Prepared) -> None:
+    async def _commit(self, owner: Assignment, prepared: Prepared | None, beats: Sequence[StepMinutesRecord]) -> None:
+        """Commit, then publish.  What is not published when this ends otherwise, the next to claim it will."""
         try:
-            done = await self._in(self._commits, lambda: owner.hold.commit(prepared))
+            if prepared is not None:
+                self._committed(owner, prepared, await self._in(self._commits, lambda: owner.hold.commit(prepared)))
+            await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats])
         except BaseException as error:
             owner.closed = True
             self.fail(error)
             raise
+
+    def _committed(self, owner: Assignment, prepared: Prepared, done: Checkpoint) -> None:
         metrics.CHECKPOINT_SECONDS.observe((self._now() - prepared.now).total_seconds())
         _count(done)
         if not owner.closed:
             _measure(done, prepared.now)
+
+    async def _tell(self, records: Sequence[StepMinutesRecord]) -> None:
+        if self._publish is not None and records:
+            await self._publish(records)
+            metrics.STEP_MINUTES_ASKS.inc(sum(asks.count for record in records for asks in record.asks))
+
+    def _heartbeats(self, owner: Assignment) -> list[StepMinutesRecord]:
+        """Of partitions that have been silent for long, every few seconds: time goes on there, and we are alive."""
+        beats: list[StepMinutesRecord] = []
+        for p, until in self._silent(owner).items():
+            last, at_s = owner.beaten.get(p, (None, 0.0))
+            if last is not None and (until <= last or self._elapsed_s() - at_s < _HEARTBEAT_S):
+                continue
+            beat = owner.hold.heartbeat(p, until)
+            if beat is not None:
+                owner.beaten[p] = (until, self._elapsed_s())
+                beats.append(beat)
+        return beats
 
     async def finish(self, assigned: Collection[int] = ()) -> None:
         """The last checkpoint; with ``drain`` it closes the sessions that are still open.
@@ -328,24 +367,32 @@ class Assignments:
             self.fail(Gap(f"partitions {lost} were fetched further than has come since"))
 
     def _idle(self, owner: Assignment) -> dict[int, datetime]:
-        """Partitions with sessions open that hold nothing more and have been silent for long, in steps that matter.
+        """Silent partitions with sessions open, in steps that matter."""
+        sessioniser = owner.hold.sessioniser
+        idle: dict[int, datetime] = {}
+        for p, until in self._silent(owner).items():
+            newest = sessioniser.newest(p)
+            moves = newest is not None and until - newest >= sessioniser.step
+            if moves and sessioniser.open_since(p) is not None:
+                idle[p] = until
+        return idle
+
+    def _silent(self, owner: Assignment) -> dict[int, datetime]:
+        """Partitions that hold nothing more and have been silent for long, and the time they may be taken to have
+        reached.
 
         How long it has been silent the broker must have said; one that says nothing may hold anything.
         """
         after = self._settings.idle_after
         if after is None:
             return {}
-        sessioniser = owner.hold.sessioniser
-        idle: dict[int, datetime] = {}
+        silent: dict[int, datetime] = {}
         for p, last in owner.last_input.items():
-            newest = sessioniser.newest(p)
             end, told_ms = owner.ends.get(p, (-1, 0))
             until = datetime.fromtimestamp(told_ms / 1000, UTC) - after
-            silent = end == owner.fetched[p] == owner.taken[p] == owner.hold.reached[p] and until >= last
-            moves = newest is not None and until - newest >= sessioniser.step
-            if silent and moves and sessioniser.open_since(p) is not None:
-                idle[p] = until
-        return idle
+            if end == owner.fetched[p] == owner.taken[p] == owner.hold.reached[p] and until >= last:
+                silent[p] = until
+        return silent
 
     @property
     def is_at_work(self) -> bool:
@@ -390,6 +437,12 @@ class WorkerApp(faust.App):
     """A Faust app that knows who owns the partitions, and watches itself from the first moment."""
 
     assignments: Assignments
+    step_minutes: StepMinutesTopic | None = None
+
+    async def on_stop(self) -> None:
+        await super().on_stop()
+        if self.step_minutes is not None:
+            await self.step_minutes.close()
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -436,7 +489,12 @@ def create_app(
         web_port=settings.web_port or 6066,
         web_host=settings.web_host,
     )
-    assignments = Assignments(settings, ladder, lake, now, end)
+    step_minutes = None
+    if settings.step_minutes is not None:
+        step_minutes = app.step_minutes = StepMinutesTopic(settings.connection, settings.step_minutes)
+    assignments = Assignments(
+        settings, ladder, lake, now, end, publish=None if step_minutes is None else step_minutes.publish
+    )
     app.assignments = assignments
     # acks=False: Faust's own bookkeeping of offsets stalls on batches; the lake keeps the offsets.
     topic = app.topic(

@@ -19,6 +19,8 @@ from ladder.tiers import Ladder
 from stream.decoding import Decoded, KafkaRecord, PlacedReject, decode
 from stream.rejects import RejectBrake
 from stream.sessions import HELD, Sessioniser, Snapshot
+from stream.step_counting import StepCounting, Stretch
+from stream.step_minutes_record import StepMinutesRecord
 
 
 class Claim(Protocol):
@@ -27,6 +29,8 @@ class Claim(Protocol):
     def next_offset(self, partition: int) -> int: ...
     def next_offset_of(self, table: str, partition: int) -> int: ...
     def newest(self, partition: int) -> datetime | None: ...
+    def last_checkpoint(self, partition: int) -> tuple[int, int, datetime | None] | None: ...
+    def counted_events(self, columns: Sequence[str], since: Mapping[int, datetime]) -> pl.DataFrame: ...
     def open_events(self, columns: Sequence[str]) -> pl.DataFrame: ...
     def commit(self, rows: Mapping[str, pa.Table], positions: Mapping[int, Position], now: datetime) -> None: ...
 
@@ -57,22 +61,36 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checkpoint worked out and not committed yet: what the claim's ``commit`` takes, and what it will have done."""
+    """A checkpoint worked out and not committed yet: what the claim's ``commit`` takes, and what it will have done.
+
+    ``step_minutes``: to be published once it is committed.
+    """
 
     rows: Mapping[str, pa.Table]
     positions: Mapping[int, Position]
     now: datetime
     done: Checkpoint
+    step_minutes: Sequence[StepMinutesRecord] = ()
 
 
 class Hold:
     """All that one assignment owns: the claim, the open sessions, the next offsets.
 
     Replaced whole at every assignment and never mended: whoever holds an old one can commit nothing any more.
-    ``reached``: per partition the first offset not taken in yet.
+    ``reached``: per partition the first offset not taken in yet.  ``counted``: the first not counted yet; may be ahead.
+    ``told_again``: the last checkpoint's step minutes, which may not have been published.
+    ``segments``: what asks are told apart by; None: they are not counted.
     """
 
-    def __init__(self, lake: Lake, ladder: Ladder, topic: str, partitions: Collection[int], brake: RejectBrake) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        ladder: Ladder,
+        topic: str,
+        partitions: Collection[int],
+        brake: RejectBrake,
+        segments: Sequence[str] | None = None,
+    ) -> None:
         self._source = f"kafka:{topic}"
         self._claim = lake.claim(self._source, partitions)
         self._brake = brake
@@ -82,6 +100,9 @@ class Hold:
         for p in partitions:
             own = open_events.filter(pl.col("partition") == p)
             self.sessioniser.restore(p, Snapshot(self._claim.newest(p), own))
+        self.counted = {p: self._claim.next_offset_of("checkpoints", p) for p in partitions}
+        self._counting = None if segments is None else StepCounting(ladder, self._source, segments)
+        self.told_again = [] if self._counting is None else self._restored(self._counting)
 
     def checkpoint(
         self,
@@ -153,13 +174,41 @@ class Hold:
             open_sessions=self.sessioniser.open_sessions(),
             watermarks={p: self.sessioniser.watermark(p) for p in self.reached},
         )
+        step_minutes = self._counted(intake.events, list(offsets), newest)
         positions = {p: Position(self.reached[p], newest[p], self.sessioniser.settled_until(p)) for p in covered}
-        return Prepared(rows, positions, now, done)
+        return Prepared(rows, positions, now, done, step_minutes)
 
     def commit(self, prepared: Prepared) -> Checkpoint:
         """Make it true.  Raises what the claim's ``commit`` raises."""
         self._claim.commit(prepared.rows, prepared.positions, prepared.now)
         return prepared.done
+
+    def heartbeat(self, partition: int, at: datetime) -> StepMinutesRecord | None:
+        """That nothing came and time has come to ``at``; None where nothing is counted, or was counted already that is
+        still to come here once more."""
+        if self._counting is None or self.counted[partition] != self.reached[partition]:
+            return None
+        newest = self.sessioniser.newest(partition)
+        return self._counting.heartbeat(partition, self.reached[partition], at if newest is None else max(at, newest))
+
+    def _restored(self, counting: StepCounting) -> list[StepMinutesRecord]:
+        newest = {p: self._claim.newest(p) for p in self.reached}
+        last = {p: None if (row := self._claim.last_checkpoint(p)) is None else Stretch(*row) for p in self.reached}
+        since = {p: at for p in self.reached if (at := counting.known_since(newest[p], last[p])) is not None}
+        events = self._claim.counted_events(counting.columns, since)
+        records: list[StepMinutesRecord] = []
+        for p in self.reached:
+            records += counting.restore(p, events.filter(pl.col("partition") == p), newest[p], last[p])
+        return records
+
+    def _counted(
+        self, events: pl.DataFrame, partitions: Sequence[int], newest: Mapping[int, datetime | None]
+    ) -> list[StepMinutesRecord]:
+        if self._counting is None:
+            return []
+        stretches = {p: (self.counted[p], self.reached[p]) for p in partitions if self.counted[p] < self.reached[p]}
+        self.counted.update({p: end for p, (_, end) in stretches.items()})
+        return self._counting.records(events, stretches, newest)
 
     def _reject_rows(self, rejects: Sequence[PlacedReject]) -> pa.Table:
         columns: dict[str, list[Any]] = {

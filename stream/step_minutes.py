@@ -89,9 +89,8 @@ class StepCounts:
 
     def yes_rows(self) -> tuple[Yeses, ...]:
         """The yeses for a record."""
-        steps, values, minutes, counts = self.of_yeses
-        numbers = (column.tolist() for column in (*minutes, counts))
-        rows = zip(steps, values, *numbers, strict=True)
+        steps, values, (minutes, delays), counts = self.of_yeses
+        rows = zip(steps, values, minutes.tolist(), delays.tolist(), counts.tolist(), strict=True)
         return tuple(Yeses(*step, values, minute, delay, count) for step, values, minute, delay, count in rows)
 
     def _frame(self, counted: _Counted, minutes: Sequence[str]) -> pl.DataFrame:
@@ -138,7 +137,15 @@ class StepEvents(NamedTuple):
 
     def of_rows(self, rows: Int64s) -> StepEvents:
         """Some of them."""
-        return StepEvents(*(column[rows] for column in self[:-1]), self.segments)
+        return StepEvents(
+            self.marks[rows],
+            self.visitor[rows],
+            self.at[rows],
+            self.received[rows],
+            self.offset[rows],
+            self.rows[rows],
+            self.segments,
+        )
 
 
 class _Marks(NamedTuple):

@@ -43,8 +43,8 @@ class StepMinutesRecord(msgspec.Struct, frozen=True, kw_only=True):
     Stretches never overlap and are told in their order, some of them twice: a reader passes over those whose ``next``
     is not beyond where it has come.  ``first == next``: nothing came, and time went on (a heartbeat).
 
-    ``reached_us``: how far the partition's event time has come, in microseconds since 1970; None before its first
-    event.  It may be less in a record that is told again.  ``segments``: the columns that ``values`` are of, in their
+    ``reached_us``: how far the partition's event time has come, in microseconds since 1970; None: this record does not
+    tell.  It may be less in a record that is told again.  ``segments``: the columns that ``values`` are of, in their
     order.
     """
 

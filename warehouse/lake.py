@@ -334,6 +334,30 @@ class Claim:
         """The newest event time that had been seen at ``next_offset``."""
         return self._time(self._newest_app(partition))
 
+    def last_checkpoint(self, partition: int) -> tuple[int, int, datetime | None] | None:
+        """The last row of ``checkpoints`` of a partition: its offsets [first, next), and its earliest event.
+
+        None where there is none.  The event is an earlier one where the row has none that is not late.
+        """
+        left = self._left["checkpoints"]
+        first = left[self._first_app(partition)]
+        if first is None:
+            return None
+        earliest = _time_of(left[self._earliest_app(partition)])
+        return first, self.next_offset_of("checkpoints", partition), earliest
+
+    def counted_events(self, columns: Sequence[str], since: Mapping[int, datetime]) -> pl.DataFrame:
+        """Events, not late, that ``checkpoints`` tells of; by partition those that occurred since then."""
+        wanted = [
+            (pl.col("partition") == p)
+            & (pl.col("record_offset") < self.next_offset_of("checkpoints", p))
+            & (pl.col("occurred_at") >= pl.lit(at))
+            for p, at in since.items()
+        ]
+        events = _scan(self._handles["events"], "events", min(since.values(), default=_END_OF_TIME))
+        own = events.filter((pl.col("source") == self._source) & ~pl.col("late"))
+        return own.filter(pl.any_horizontal(pl.lit(False), *wanted)).select(columns).collect()
+
     def open_events(self, columns: Sequence[str]) -> pl.DataFrame:
         """Landed before ``next_offset``, not late, and in no session: the open sessions' events of all partitions."""
         # A partition of which nothing is accounted for has no open events, and is no reason to read all of history.
@@ -386,6 +410,8 @@ class Claim:
                     versions |= {app: (at - _EPOCH) // _MICROSECOND for app, at in times.items() if at is not None}
             else:
                 versions = {app: version for app, version in versions.items() if version > (self._left[name][app] or 0)}
+            if name == "checkpoints":
+                versions |= self._stretches(table, rows["events"])
             self._prove(name, versions)
             with self._lake.writing():
                 table = self._lake.without_erased(name, table)
@@ -422,6 +448,18 @@ class Claim:
                 raise Fenced(f"{app} of table {name} was committed by another worker")
         self._proven[name] = handle.version()
 
+    def _stretches(self, rows: pa.Table, events: pa.Table) -> dict[str, int]:
+        """Where the stretches of these rows of ``checkpoints`` begin, in offsets and in time."""
+        versions: dict[str, int] = {}
+        on_time = events.filter(pc.invert(events["late"]))
+        for partition, first in zip(rows["partition"].to_pylist(), rows["first_offset"].to_pylist(), strict=True):
+            versions[self._first_app(partition)] = first
+            own = pc.and_(pc.equal(on_time["partition"], partition), pc.greater_equal(on_time["record_offset"], first))
+            earliest = pc.min(on_time["occurred_at"].filter(own)).as_py()
+            if earliest is not None:
+                versions[self._earliest_app(partition)] = (earliest - _EPOCH) // _MICROSECOND
+        return versions
+
     def _unseen(self, name: str, rows: pa.Table) -> pa.Table:
         """The rows beyond the table's own offsets."""
         offset_column = _ROW_OFFSET.get(name)
@@ -441,6 +479,8 @@ class Claim:
         kinds = [self._offset_app]
         if table == "sessions":
             kinds += [self._newest_app, self._settled_app]
+        if table == "checkpoints":
+            kinds += [self._first_app, self._earliest_app]
         return [app_of(p) for app_of in kinds for p in self._partitions]
 
     def _offset_app(self, partition: int) -> str:
@@ -451,6 +491,12 @@ class Claim:
 
     def _settled_app(self, partition: int) -> str:
         return _settled_app(self._source, partition)
+
+    def _first_app(self, partition: int) -> str:
+        return f"{self._source}/{partition}/first"
+
+    def _earliest_app(self, partition: int) -> str:
+        return f"{self._source}/{partition}/earliest"
 
 
 def _make(folder: Path, schema: pa.Schema) -> None:

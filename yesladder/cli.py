@@ -161,7 +161,7 @@ def collect(**options: Any) -> None:
 @cli.command()
 @settings_options(
     "warehouse", "ladder", *_CONNECTION, "group", "checkpoint_interval", "checkpoint_events", "idle_after",
-    "session_timeout", "max_reject_share", "max_reject_run", "worker_host", "worker_port",
+    "session_timeout", "max_reject_share", "max_reject_run", "step_minutes", "alerts", "worker_host", "worker_port",
 )  # fmt: skip
 @click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
 @click.option(
@@ -178,7 +178,7 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
 
     Example: yesladder worker --brokers localhost:9092 --ladder ladders/shop.toml
     """
-    from producers.topics import ensure_topic
+    from producers.topics import ensure_step_minutes, ensure_topic
     from stream.app import WorkerSettings, run_worker
 
     settings = read_settings(**options)
@@ -188,6 +188,9 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
         _check_port(settings.worker_host, settings.worker_port)
     lake = _lake(settings)
     ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
+    segments = settings.load_alerts().segments if settings.step_minutes else ()
+    if settings.step_minutes:
+        ensure_step_minutes(connection, settings.step_minutes, settings.replication)
     run_worker(
         WorkerSettings(
             connection=connection,
@@ -197,6 +200,8 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
             checkpoint_events=settings.checkpoint_events,
             idle_after=settings.idle_after or None,
             drain=drain,
+            step_minutes=settings.step_minutes or None,
+            segments=segments,
             max_reject_share=settings.max_reject_share,
             max_reject_run=settings.max_reject_run,
             session_timeout=settings.session_timeout,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from stream.checkpoint import Prepared
-from tests.suites.crashing_worker import NOW, SOURCE, Topic, Worker, sizes, topics
+from tests.suites.crashing_worker import NOW, SEGMENTS, SOURCE, Topic, Worker, sizes, topics
 from tests.suites.event_strategies import LADDER, START, instants
 from tests.suites.session_oracle import MICROSECOND, by_id, fates, sessions_of
+from tests.suites.step_minutes_oracle import Key, Placed, step_minutes_of
+from tests.suites.step_minutes_reader import StepMinutesReader
 from warehouse.check import check
 from warehouse.lake import Fenced, Lake
 from warehouse.maintain import maintain
@@ -74,12 +77,36 @@ def expect_every_offset_counted_once(lake: Lake, topic: Topic) -> None:
     assert len(rejects) == len(set(rejects)) == topic.rejected.total()
 
 
+def expect_every_ask_told_once(worker: Worker, topic: Topic, kept: Collection[tuple[int, str]]) -> None:
+    """``kept``: partition and id of each event that is not late."""
+    reader = StepMinutesReader()
+    told = reader.read(worker.told)
+    assert reader.holes == []
+    assert reader.positions == {(SOURCE, p): own[-1].offset + 1 for p, own in topic.records.items() if own}
+    first = {(arrival.partition, arrival.event.event_id): i for i, arrival in reversed([*enumerate(topic.arrivals)])}
+    for counts, expected in zip(told, by_partition(topic, [first[one] for one in kept]), strict=True):
+        assert counts == expected
+
+
+def by_partition(topic: Topic, kept: Iterable[int]) -> tuple[Counter[Key], Counter[Key]]:
+    """The oracle's counts over all partitions of these arrivals."""
+    asks: Counter[Key] = Counter()
+    yeses: Counter[Key] = Counter()
+    for partition in topic.records:
+        own = [i for i in sorted(kept) if topic.arrivals[i].partition == partition]
+        counts = step_minutes_of([Placed(topic.arrivals[i].event, topic.offsets[i]) for i in own], LADDER, SEGMENTS)
+        asks += counts.asks
+        yeses += counts.yeses
+    return asks, yeses
+
+
 @unhurried
 @given(st.data())
 def test_after_any_crashes_the_lake_holds_each_event_once_and_the_oracles_sessions(data: st.DataObject) -> None:
     topic = data.draw(topics())
     with tempfile.TemporaryDirectory() as folder:
-        Worker(Path(folder), data).run(topic, interrupted=False)
+        worker = Worker(Path(folder), data)
+        worker.run(topic, interrupted=False)
         lake = Lake(Path(folder))
         verdicts = fates(topic.arrivals, LADDER)
         kept = [arrival for arrival, fate in zip(topic.arrivals, verdicts, strict=True) if fate == "kept"]
@@ -91,6 +118,7 @@ def test_after_any_crashes_the_lake_holds_each_event_once_and_the_oracles_sessio
         )
         assert sessions(lake) == sessions_of(kept, LADDER, SOURCE)
         expect_every_offset_counted_once(lake, topic)
+        expect_every_ask_told_once(worker, topic, {(one.partition, one.event.event_id) for one in kept})
 
 
 @unhurried
@@ -99,13 +127,15 @@ def test_the_same_holds_when_time_passes_or_the_input_seems_to_end_in_between(da
     """What is late depends on when that was; the sessions are those of the events that were not."""
     topic = data.draw(topics())
     with tempfile.TemporaryDirectory() as folder:
-        Worker(Path(folder), data).run(topic, interrupted=True)
+        worker = Worker(Path(folder), data)
+        worker.run(topic, interrupted=True)
         lake = Lake(Path(folder))
         on_time = Counter((partition, event_id) for partition, _, event_id, _, late in landed(lake) if not late)
         assert set(on_time.values()) <= {1}
         kept = {(arrival.partition, arrival.event.event_id): arrival for arrival in topic.arrivals}
         assert sessions(lake) == sessions_of([kept[place] for place in on_time], LADDER, SOURCE)
         expect_every_offset_counted_once(lake, topic)
+        expect_every_ask_told_once(worker, topic, on_time.keys())
 
 
 @settings(deadline=None, max_examples=8)

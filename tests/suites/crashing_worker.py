@@ -19,6 +19,7 @@ from ladder.rejects import Reject, encode_reject
 from ladder.tables import TABLES, Position
 from stream.checkpoint import Hold, Prepared
 from stream.rejects import RejectBrake
+from stream.step_minutes_record import StepMinutesRecord
 from tests.suites.consumed import CANONICAL, REJECT, Record
 from tests.suites.event_strategies import LADDER, PARTITIONS, START, VISITORS, events, instants, partitions
 from tests.suites.session_oracle import MICROSECOND, Arrival
@@ -27,6 +28,7 @@ from warehouse.lake import Claim, Lake
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPIC = "events"
 SOURCE = f"kafka:{TOPIC}"
+SEGMENTS = ("device_class", "utm_source")
 GARBAGE = [b"", b"{", b'{"event_id":5}', b"[1]", None]
 
 
@@ -169,12 +171,13 @@ def topics(draw: st.DrawFn, alter: bool = False) -> Topic:
 
 @dataclass
 class Worker:
-    """A worker that dies and comes back, as drawn."""
+    """A worker that dies and comes back, as drawn.  ``told``: what it has published of asks and yeses by minute."""
 
     root: Path
     data: st.DataObject
     lake: CutLake = field(init=False)
     hold: Hold = field(init=False)
+    told: list[StepMinutesRecord] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.start()
@@ -182,7 +185,11 @@ class Worker:
     def start(self) -> None:
         self.lake = CutLake(self.root)
         brake = RejectBrake(share=1, run=10**6)
-        self.hold = Hold(self.lake, LADDER, TOPIC, range(PARTITIONS), brake)
+        self.hold = Hold(self.lake, LADDER, TOPIC, range(PARTITIONS), brake, SEGMENTS)
+        try:
+            self.publish(self.hold.told_again)
+        except PowerCut:
+            self.start()
 
     def checkpoint(self, batches: Sequence[Sequence[Record]], **options: Any) -> bool:
         """Work some batches out, then commit them, as far as the power goes; False where it went."""
@@ -201,6 +208,14 @@ class Worker:
         self.lake.held.cut = self.data.draw(cuts)
         if prepared is not None:
             self.hold.commit(prepared)
+            self.publish(prepared.step_minutes)
+
+    def publish(self, records: Sequence[StepMinutesRecord]) -> None:
+        """All of them, or as many as the power lasts for."""
+        cut = self.data.draw(now_and_then) and self.data.draw(st.integers(0, len(records)))
+        self.told += records if cut is False else records[:cut]
+        if cut is not False:
+            raise PowerCut
 
     def run(self, topic: Topic, *, interrupted: bool, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Through the whole topic; ``interrupted``: now and then time passes, or the input seems to have ended.
