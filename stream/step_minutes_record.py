@@ -82,7 +82,8 @@ def decode(value: bytes) -> StepMinutesRecord:
         raise NotARecord(f"a record of step minutes of version {record.version}; this reads version {VERSION}")
     if record.first > record.next:
         raise NotARecord(f"a record of step minutes from offset {record.first} to {record.next}, which is before it")
-    wrong = [row.values for row in (*record.asks, *record.yeses) if len(row.values) != len(record.segments)]
+    values = [*(asks.values for asks in record.asks), *(yeses.values for yeses in record.yeses)]
+    wrong = [some for some in values if len(some) != len(record.segments)]
     if wrong:
         raise NotARecord(f"a record of step minutes with {len(record.segments)} segments and the values {wrong[0]}")
     return record

@@ -25,6 +25,8 @@ from producers.topics import end_offsets, ensure_topic
 from stream.decoding import frame_of
 from stream.sessions import sessionise_history
 from tests.suites.brokers import Broker
+from tests.suites.step_minutes_oracle import Key, Placed, step_minutes_of
+from tests.suites.step_minutes_reader import StepMinutesReader, step_minutes_on
 from warehouse.lake import Lake
 
 KILLS = 6
@@ -41,7 +43,7 @@ is = [{ tier = "spark", role = "ask" }]
 
 [[on]]
 event = "clicked"
-is = [{ tier = "spark", role = "yes" }, { tier = "micro", role = "ask" }]
+is = [{ tier = "spark", role = "yes", step = "seen" }, { tier = "micro", role = "ask" }]
 """
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -62,6 +64,7 @@ def events(seed: int) -> Iterator[Event]:
             occurred_at=received_at - timedelta(seconds=chance.random() ** 4 * 3600),
             received_at=received_at,
             name=chance.choice(["seen", "clicked", "scrolled"]),
+            device_class=chance.choice(["desktop", "phone", None]),
         )
 
 
@@ -70,11 +73,13 @@ class Worker:
 
     def __init__(self, broker: Broker, topic: str, folder: Path) -> None:
         (folder / "ladder.toml").write_text(LADDER_TEXT, encoding="utf-8")
+        (folder / "alerts.toml").write_text('segments = ["device_class"]\n', encoding="utf-8")
         self._command = [
             sys.executable, "-P", "-m", "yesladder", "worker", "--brokers", broker.brokers, "--topic", topic,
             "--warehouse", str(folder), "--ladder", str(folder / "ladder.toml"), "--idle-after", "0s", "--drain",
             "--session-timeout", "2s", "--worker-port", "0", "--checkpoint-interval", "200ms",
-            "--checkpoint-events", "2000",
+            "--checkpoint-events", "2000", "--step-minutes", f"minutes-of-{topic}",
+            "--alerts", str(folder / "alerts.toml"),
         ]  # fmt: skip
         self._log = folder / "worker.log"
         self.process = self._start()
@@ -141,6 +146,14 @@ def test_every_event_is_in_the_lake_once_after_many_kills(broker: Broker, tmp_pa
         assert [first for first, _ in offsets] == [0, *(end for _, end in offsets[:-1])]
         assert offsets[-1][1] == ends[int(partition)]
 
+    # Each ask is told once, though each of six workers told again what the one before it may not have.
+    reader = StepMinutesReader()
+    told = reader.read(step_minutes_on(broker.connection, f"minutes-of-{topic}"))
+    assert reader.holes == []
+    assert reader.again >= KILLS
+    assert (told.asks, told.yeses) == counted(lake, sent, ladder)
+    assert told.yeses
+
     assert not landed["late"].any()
     assert sessions_of(lake) == batch_sessions(sent, landed, ladder)
 
@@ -180,6 +193,20 @@ def wait_until_landed(lake: Lake, worker: Worker, topic: str, ends: dict[int, in
             return
         assert time.monotonic() < until, "the worker does not get to the end of the topic"
         time.sleep(0.2)
+
+
+def counted(lake: Lake, sent: list[Event], ladder: Ladder) -> tuple[Counter[Key], Counter[Key]]:
+    """The oracle's counts of asks and yeses, each partition by itself, in the order of its records."""
+    of_id = {event.event_id: event for event in sent}
+    asks: Counter[Key] = Counter()
+    yeses: Counter[Key] = Counter()
+    rows = lake.scan("events").sort("record_offset", "received_at").select("partition", "event_id", "record_offset")
+    for own in rows.collect().partition_by("partition", maintain_order=True):
+        placed = [Placed(of_id[event_id], offset) for _, event_id, offset in own.rows()]
+        counts = step_minutes_of(placed, ladder, ["device_class"])
+        asks += counts.asks
+        yeses += counts.yeses
+    return asks, yeses
 
 
 COLUMNS = ["session_id", "events", "asks", "yeses", "highest_tier", "started_at", "ended_at", "sequence"]

@@ -42,12 +42,15 @@ def step_minutes_of(
                 said.setdefault((event.visitor_id, mark.tier, mark.step), []).append(one)
     asks: Counter[Key] = Counter()
     yeses: Counter[Key] = Counter()
-    for (_, tier, step), life in said.items():
+    of_visitor: dict[str, list[Placed]] = {}
+    for placed in events:
+        of_visitor.setdefault(placed.event.visitor_id, []).append(placed)
+    for (visitor, tier, step), life in said.items():
         life.sort(key=lambda one: one[:3])
         for n, (at, _, is_yes, ask) in enumerate(life):
             if is_yes:
                 continue
-            values = tuple(_value(events, ask, segment) for segment in segments)
+            values = tuple(_value(of_visitor[visitor], ask, segment) for segment in segments)
             asks[tier, step, values, minute_of(at)] += 1
             if n + 1 < len(life) and life[n + 1][2] and life[n + 1][0] - at <= window:
                 yeses[tier, step, values, minute_of(at), minute_of(life[n + 1][0]) - minute_of(at)] += 1
@@ -69,12 +72,14 @@ def minute_of(at: datetime) -> int:
 
 
 def _value(events: Sequence[Placed], ask: Placed, segment: str) -> str:
-    """The first to arrive up to the ask's record, of the hour before the ask's or else of its own."""
+    """The first to arrive up to the ask's record, of the hour before the ask's or else of its own.
+
+    ``events``: the visitor's.
+    """
     hour = minute_of(ask.event.occurred_at) // 60
     for wanted in (hour - 1, hour):
         for event, offset in events:
             value = getattr(event, segment)
-            is_same = event.visitor_id == ask.event.visitor_id and minute_of(event.occurred_at) // 60 == wanted
-            if offset <= ask.offset and is_same and value is not None:
+            if offset <= ask.offset and minute_of(event.occurred_at) // 60 == wanted and value is not None:
                 return str(value)[:100]
     return "(none)"

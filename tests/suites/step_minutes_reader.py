@@ -6,8 +6,31 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from stream.step_minutes_record import StepMinutesRecord
+from kafka import KafkaConsumer, TopicPartition
+
+from ladder.connection import KafkaConnection
+from producers.kafka_client import client_settings
+from producers.topics import end_offsets
+from stream.step_minutes_record import StepMinutesRecord, decode
 from tests.suites.step_minutes_oracle import Key, StepMinuteCounts
+
+
+def step_minutes_on(connection: KafkaConnection, topic: str) -> list[StepMinutesRecord]:
+    """All records of a topic of step minutes, which has one partition."""
+    ends = end_offsets(connection, topic)
+    assert list(ends) == [0]
+    consumer = KafkaConsumer(**client_settings(connection, 10), group_id=None, enable_auto_commit=False)
+    found: list[StepMinutesRecord] = []
+    try:
+        place = TopicPartition(topic, 0)
+        consumer.assign([place])
+        consumer.seek_to_beginning(place)
+        while consumer.position(place) < ends[0]:
+            for records in consumer.poll(timeout_ms=1000).values():
+                found += [decode(record.value) for record in records]
+    finally:
+        consumer.close()
+    return found
 
 
 @dataclass
