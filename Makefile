@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos test-kafka test-all check format docs bench soak assets clean
+.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ test: install  ## all tests but those that need a browser or Apache Kafka, and c
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -n 2 --dist loadfile -m kafka
+
+test-browser: install  ## the pages in a real browser (apt-get install chromium)
+	$(BIN)/pytest -m browser
 
 chaos: install  ## storms of faults on the whole road, then a count: SEEDS=50 (needs what test-kafka needs)
 	$(BIN)/python -P tests/chaos/run.py --seeds $(or $(SEEDS),3)

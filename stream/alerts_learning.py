@@ -15,7 +15,7 @@ from stream.alerts_state import State
 
 Floats = NDArray[np.float64]
 
-TOLERATED = (0.025, 0.045)
+TOLERATED = (0.0225, 0.0425)
 """epsilon of the two configurations, with a walk of the usual size and four weeks of history."""
 _LEARNT_WITH = float(np.hypot(alerts_level.USUAL_WANDER, 0.025))
 _LARGEST_TOLERATED = 0.3

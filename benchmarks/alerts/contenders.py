@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from river import drift
 
 from alerts.world import HISTORY_DAYS, WINDOW, Minute, delay_shares
 from stream.alerts import Detector, Rules
@@ -189,6 +190,62 @@ class Bocpd(Seasonal):
         self._last = low - np.log1p(-np.minimum(np.exp(low), 1 - 1e-12))
         self._quarter[:] = 0
         return self._last.copy()
+
+
+class Quarters(Seasonal):
+    """What arrived in each quarter of an hour as a share of what was due, for detectors that look at one stream."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        streams = history.asks.shape[1]
+        self._quarter = np.zeros((2, streams))
+        self._last = np.full(streams, NOTHING)
+
+    def score(self, minute: int, now: Minute) -> Floats:
+        due, came = self.surprise(minute, now)
+        if minute >= 60:
+            self._quarter += np.stack([due, came])
+            if minute % 15 == 14:
+                self._last = np.array([self.judged(i, min(x, 2.0)) for i, x in enumerate(self._share())])
+                self._quarter[:] = 0
+        return self._last.copy()
+
+    def judged(self, stream: int, share: float) -> float:
+        raise NotImplementedError
+
+    def _share(self) -> list[float]:
+        due, came = self._quarter
+        shares: list[float] = (came / np.maximum(due, 1e-6)).tolist()
+        return shares
+
+
+class Adwin(Quarters):
+    """ADWIN as river has it; the score is 1 in the quarter in which it finds that the mean fell."""
+
+    def __init__(self, history: History, delta: float) -> None:
+        super().__init__(history)
+        self._windows = [drift.ADWIN(delta=delta, clock=1) for _ in range(history.asks.shape[1])]
+
+    def judged(self, stream: int, share: float) -> float:
+        window = self._windows[stream]
+        before = window.estimation
+        window.update(share / 2)
+        return float(window.drift_detected and window.estimation < before)
+
+
+class RiverPageHinkley(Quarters):
+    """Page-Hinkley as river has it, on shares; the score is its statistic for a falling mean."""
+
+    def __init__(self, history: History, delta: float = 0.05) -> None:
+        super().__init__(history)
+        self._tests = [
+            drift.PageHinkley(delta=delta, threshold=np.inf, mode="down") for _ in range(history.asks.shape[1])
+        ]
+
+    def judged(self, stream: int, share: float) -> float:
+        test = self._tests[stream]
+        test.update(share)
+        return float(test._max_decrease - test._sum_decrease)
 
 
 class Oracle:
