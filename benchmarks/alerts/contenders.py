@@ -6,11 +6,11 @@ oracle is told the true chance of each minute's asks and the size of the fall as
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from river import drift
 
 from alerts.world import HISTORY_DAYS, WINDOW, Minute, delay_shares
 from stream.alerts import Detector, Rules
@@ -224,7 +224,8 @@ class Adwin(Quarters):
 
     def __init__(self, history: History, delta: float) -> None:
         super().__init__(history)
-        self._windows = [drift.ADWIN(delta=delta, clock=1) for _ in range(history.asks.shape[1])]
+        adwin = import_module("river.drift").ADWIN
+        self._windows = [adwin(delta=delta, clock=1) for _ in range(history.asks.shape[1])]
 
     def judged(self, stream: int, share: float) -> float:
         window = self._windows[stream]
@@ -238,9 +239,8 @@ class RiverPageHinkley(Quarters):
 
     def __init__(self, history: History, delta: float = 0.05) -> None:
         super().__init__(history)
-        self._tests = [
-            drift.PageHinkley(delta=delta, threshold=np.inf, mode="down") for _ in range(history.asks.shape[1])
-        ]
+        page_hinkley = import_module("river.drift").PageHinkley
+        self._tests = [page_hinkley(delta=delta, threshold=np.inf, mode="down") for _ in range(history.asks.shape[1])]
 
     def judged(self, stream: int, share: float) -> float:
         test = self._tests[stream]

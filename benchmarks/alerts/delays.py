@@ -3,6 +3,7 @@
 Thresholds come from quiet runs (seeds from ``TUNING``) such that a stream has one false alarm in 30 days; delays and
 false alarms from other seeds (from ``HELD_BACK``).  The faults start at all hours of a day.  A stream that alarms
 already when its fault starts is left out; one that never alarms within the horizon counts as later than all others.
+river is among the locked packages: `uv sync --group peers`.
 """
 
 from __future__ import annotations
