@@ -66,9 +66,10 @@ class Answer:
 class Transition:
     """From one rung to the next, and the identity stage that a yes there makes.
 
-    ``came``: visitors who were asked for ``tier`` while they held less; ``in_order`` of them held ``held_tier`` when
-    they first were.  ``asked``: visitors asked for it in order at any time; ``yes`` of them said yes.  Shares and rates
-    with the ends of their 95 % intervals.  ``verdict``: whether this step follows from the one before.
+    ``came``: visitors who were asked for ``tier`` while they held less; ``in_order`` of them held the tier right below
+    when they first were.  ``asked``: visitors asked for it at any time while they held ``held_tier``; ``yes`` of them
+    said yes.  Shares and rates with the ends of their 95 % intervals.  ``verdict``: whether this step follows from the
+    one before.
     """
 
     held_tier: int

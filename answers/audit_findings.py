@@ -19,7 +19,12 @@ def audits(facts: Sequence[AuditFacts], ladder: Ladder) -> tuple[Audit, ...]:
     for own, leaps in zip(facts, compared, strict=True):
         points = frictions(leaps, family, ladder)
         steps = transitions(own, points, ladder)
-        answers = (big_ask(own, ladder), value_first(own), each_step(steps, points, own), celebrated(own, ladder))
+        answers = (
+            big_ask(own, ladder),
+            value_first(own),
+            each_step(steps, points, own, ladder),
+            celebrated(own, ladder),
+        )
         visitors = own.stands.units if own.stands is not None else 0
         found.append(Audit(visitors, answers, steps, points, len(leaps), family, len(own.ways) - len(leaps)))
     return tuple(found)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from answers.audit_facts import Friction
 from answers.audit_kinds import Kind, bridges_on, kind_of
 from answers.audit_leaps import Comparison
-from answers.audit_words import quoted
+from answers.audit_words import quoted, tier_called
 from answers.numbers import count, interval, listing, percent
 from ladder.rates import wilson
 from ladder.tiers import Ladder
@@ -23,20 +23,30 @@ def frictions(compared: Iterable[Comparison], family: int, ladder: Ladder) -> tu
     return tuple(_friction(one, family, ladder) for one in sorted(found, key=lambda one: -one.times(family)[1]))
 
 
+def in_short(number: int, compared: int) -> str:
+    """How many of the leaps compared are friction points."""
+    if compared == 0:
+        return "No leap has been asked of enough people to compare it with its neighbours."
+    if number == 0:
+        return f"None of {count(compared)} leaps compared loses more people than its neighbours let expect."
+    lose = "loses" if number == 1 else "lose"
+    return f"{count(number)} of {count(compared)} leaps compared {lose} more people than the neighbours let expect."
+
+
 def _friction(one: Comparison, family: int, ladder: Ladder) -> Friction:
     way = one.way
     kind = kind_of((way.tier, way.step), way.held_tier, ladder)
     if kind is not None and wilson(way.bridged, way.asked).low > HAD_IT:
         kind = None
     there = () if kind is None else tuple(step for _, step in bridges_on(ladder).get((way.tier, way.step), ()))
-    held, name = ("nothing", *ladder.tiers)[way.held_tier], ladder.tiers[way.tier - 1]
+    held, name = tier_called(way.held_tier, ladder), tier_called(way.tier, ladder)
     return Friction(
         kind="leap" if kind is None else kind.name,
         title=f"A steep leap from {held} to {name}" if kind is None else kind.title,
         held_tier=way.held_tier,
-        held=held,
+        held=("nothing", *ladder.tiers)[way.held_tier],
         tier=way.tier,
-        name=name,
+        name=ladder.tiers[way.tier - 1],
         step=way.step,
         asked=way.asked,
         yes=way.yes,
@@ -87,14 +97,14 @@ def _lacks(way: Way, kind: Kind | None, there: tuple[str, ...], ladder: Ladder) 
 
 def _lacks_between(way: Way, ladder: Ladder) -> str:
     """For a leap over tiers what the ladder has in between, else that there is nothing."""
-    held, name = ("nothing", *ladder.tiers)[way.held_tier], ladder.tiers[way.tier - 1]
+    held, name = tier_called(way.held_tier, ladder), tier_called(way.tier, ladder)
     steps = dict.fromkeys(
         (mark.tier, mark.step)
         for rule in ladder.rules
         for mark in rule.marks
         if mark.role == "yes" and way.held_tier < mark.tier < way.tier
     )
-    between = [f"{quoted(step)} ({ladder.tiers[tier - 1]})" for tier, step in sorted(steps)]
+    between = [f"{quoted(step)} ({tier_called(tier, ladder)})" for tier, step in sorted(steps)]
     if between:
         return f"A smaller yes first: the ladder has {listing(between, 'or')} between {held} and {name}."
     return f"A smaller yes in between: the ladder has none between {held} and {name}."

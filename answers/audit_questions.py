@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from answers.audit_facts import Answer, AuditFacts, Evidence, Friction, Transition
 from answers.audit_leaps import below, rungs
 from answers.audit_verdict import Borders, Verdict, verdict, verdict_of_parts
-from answers.audit_words import quoted
+from answers.audit_words import quoted, tier_called
+from answers.harmless import harmless_name
 from answers.numbers import count, interval, listing, percent
 from answers.sections.section import more_or_less
 from ladder.rates import Rate, wilson
@@ -32,11 +33,11 @@ def big_ask(facts: AuditFacts, ladder: Ladder) -> Answer:
     share = wilson(surprised, asked)
     found = verdict(share, share, BIG_ASK)
     if asked == 0:
-        said: tuple[str, ...] = (f"No ask above {ladder.tiers[0]} has had its time to be answered yet.",)
+        said: tuple[str, ...] = (f"No ask above {tier_called(1, ladder)} has had its time to be answered yet.",)
     else:
         said = (
-            f"Of {count(asked)} visitors asked for anything above {ladder.tiers[0]}, {count(surprised)} were asked at "
-            f"least once for more than one tier above what they held: {_measured(share)}.",
+            f"Of {count(asked)} visitors asked for anything above {tier_called(1, ladder)}, {count(surprised)} were "
+            f"asked at least once for more than one tier above what they held: {_measured(share)}.",
             *_where_too_soon(facts, ladder),
             *_unsure(found, share, BIG_ASK),
         )
@@ -73,15 +74,16 @@ def value_first(facts: AuditFacts) -> Answer:
 def transitions(facts: AuditFacts, frictions: Sequence[Friction], ladder: Ladder) -> tuple[Transition, ...]:
     """From rung to rung, upwards; only tiers that somebody was asked for who held less.
 
-    A transition is yes where surely most of those asked held the rung before when they first were, and no leap in
-    order onto it is a friction point; no where surely most did not, or one is.
+    A transition is yes where surely most of those asked held the tier right below when they first were, and no leap
+    from the rung before is a friction point; no where surely most did not (nobody does where that tier has no yes), or
+    one is.
     """
     at_stage = {row.stage: row.units for row in facts.stands.stages} if facts.stands is not None else {}
     found = []
     for tier in rungs(ladder):
         lower = below(tier, ladder)
         held = {row.held_tier: row.visitors for row in facts.came if row.tier == tier}
-        came, in_order = sum(held.values()), held.get(lower, 0)
+        came, in_order = sum(held.values()), held.get(tier - 1, 0)
         if came == 0:
             continue
         ways = [way for way in facts.ways if (way.held_tier, way.tier) == (lower, tier)]
@@ -100,7 +102,7 @@ def transitions(facts: AuditFacts, frictions: Sequence[Friction], ladder: Ladder
     return tuple(found)
 
 
-def each_step(steps: Sequence[Transition], frictions: Sequence[Friction], facts: AuditFacts) -> Answer:
+def each_step(steps: Sequence[Transition], frictions: Sequence[Friction], facts: AuditFacts, ladder: Ladder) -> Answer:
     """Does each step follow from the one before?"""
     title = "Does each step follow from the one before?"
     found = verdict_of_parts(tuple(step.verdict for step in steps))
@@ -110,15 +112,20 @@ def each_step(steps: Sequence[Transition], frictions: Sequence[Friction], facts:
             *_of_steps(steps, "yes", "follow from the step before"),
             *_of_steps(steps, "no", "do not follow"),
             *_of_steps(steps, "not enough data", "cannot be judged, of too few people"),
-            *(_skipped(step) for step in steps if step.in_order_share_high < IN_ORDER.no),
+            *(_skipped(step, ladder) for step in steps if step.in_order_share_high < IN_ORDER.no),
             *(
-                f"{quoted(one.step)} is a steep leap from {one.held} to {one.name}: see the friction points."
+                f"{quoted(one.step)} is a friction point for those who hold {harmless_name(one.held)}."
                 for one in frictions
                 if any((one.held_tier, one.tier) == (step.held_tier, step.tier) for step in steps)
             ),
         )
     evidence = tuple(
-        _evidence(f"asked for {step.name} while they held {step.held}", step.in_order, step.came) for step in steps
+        _evidence(
+            f"asked for {harmless_name(step.name)} while they held {tier_called(step.tier - 1, ladder)}",
+            step.in_order,
+            step.came,
+        )
+        for step in steps
     )
     lost = [session for one in frictions for session in one.sessions]
     sessions = (*lost, *_sessions(facts, found, "in order", "too soon"))
@@ -139,11 +146,11 @@ def celebrated(facts: AuditFacts, ladder: Ladder) -> Answer:
             'Give the event that says thanks role = "cheer".',
         )
     elif yeses == 0:
-        said = (f"Nobody has said yes to anything above {ladder.tiers[0]} yet.",)
+        said = (f"Nobody has said yes to anything above {tier_called(1, ladder)} yet.",)
     else:
         never = [quoted(row.step) for row in wins if not row.has_cheer]
         said = (
-            f"Of {count(yeses)} yeses above {ladder.tiers[0]}, {count(cheered)} were cheered within 10 seconds: "
+            f"Of {count(yeses)} yeses above {tier_called(1, ladder)}, {count(cheered)} were cheered within 10 seconds: "
             f"{_measured(share)}.",
             *((f"The ladder names no cheer for {listing(never)}.",) if never else ()),
             *_cheer(facts),
@@ -159,7 +166,7 @@ def _where_too_soon(facts: AuditFacts, ladder: Ladder) -> tuple[str, ...]:
         return ()
     soon, in_order = facts.too_soon.too_soon, facts.too_soon.in_order
     worst = max(facts.too_soon.worst, key=lambda step: step.asks)
-    where = f"Most often it was {quoted(worst.step)} ({ladder.tiers[worst.tier - 1]}): {count(worst.asks)} asks."
+    where = f"Most often it was {quoted(worst.step)} ({tier_called(worst.tier, ladder)}): {count(worst.asks)} asks."
     if in_order.asks == 0:
         return (where,)
     found = facts.too_soon
@@ -198,16 +205,18 @@ def _cheer(facts: AuditFacts) -> tuple[str, ...]:
 
 
 def _of_steps(steps: Sequence[Transition], of: Verdict, words: str) -> tuple[str, ...]:
-    some = [f"{step.name} (after {step.held})" for step in steps if step.verdict == of]
+    some = [f"{harmless_name(step.name)} (after {harmless_name(step.held)})" for step in steps if step.verdict == of]
     return (f"{count(len(some))} of {count(len(steps))} {words}: {listing(some)}.",) if some else ()
 
 
-def _skipped(step: Transition) -> str:
-    ends = interval(step.in_order_share_low, step.in_order_share_high)
-    return (
-        f"Of {count(step.came)} visitors asked for {step.name}, only {percent(step.in_order_share)} held {step.held} "
-        f"when they first were ({ends})."
+def _skipped(step: Transition, ladder: Ladder) -> str:
+    below_it = tier_called(step.tier - 1, ladder)
+    share = Rate(step.in_order_share, step.in_order_share_low, step.in_order_share_high)
+    said = (
+        f"Of {count(step.came)} visitors asked for {harmless_name(step.name)}, {count(step.in_order)} held {below_it} "
+        f"when they first were: {_measured(share)}."
     )
+    return f"{said} The ladder has no yes of {below_it}." if step.held_tier < step.tier - 1 else said
 
 
 def _unsure(found: Verdict, share: Rate | None, borders: Borders) -> tuple[str, ...]:
@@ -234,7 +243,7 @@ def _sessions(facts: AuditFacts, found: Verdict, of_yes: str, of_no: str) -> tup
     if found == "no":
         return no
     half = (MOST_SESSIONS + 1) // 2
-    return tuple(dict.fromkeys((*yes[:half], *no[: MOST_SESSIONS - half])))
+    return tuple(dict.fromkeys((*yes[:half], *no[: MOST_SESSIONS - half], *yes, *no)))[:MOST_SESSIONS]
 
 
 def _evidence(what: str, counted: int, of: int) -> Evidence:

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from answers.audit_facts import Answer, Audit, Friction
+from answers.audit_frictions import in_short
 from answers.audit_words import quoted
 from answers.numbers import count
 from answers.plain_text import plain
@@ -30,8 +31,7 @@ class AuditText:
             yield from self._answer(answer)
         yield ""
         yield Text("Friction points", style="bold")
-        if not audit.frictions:
-            yield Text(f"None found in {count(audit.compared)} leaps that could be compared.")
+        yield Text(in_short(len(audit.frictions), audit.compared))
         for friction in audit.frictions:
             yield from self._friction(friction)
         if audit.not_compared:
@@ -70,6 +70,6 @@ def _style(answer: Answer) -> str:
 
 def _see(sessions: Sequence[str]) -> RenderResult:
     if sessions:
-        words = plain(f"yesladder walk {' | '.join(sessions)}")
+        words = plain(f"to see, yesladder walk: {', '.join(sessions)}")
         words.stylize("dim")
         yield Padding(words, (0, 0, 0, 2))

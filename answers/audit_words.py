@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from answers.harmless import harmless_name
+from ladder.tiers import Ladder
+
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _BETWEEN = re.compile(r"[\W_]+")
 _LONGEST = 500
 """Letters of a name that are looked at."""
-_QUOTED = 80
 
 
 def words(name: str) -> tuple[str, ...]:
@@ -35,6 +37,10 @@ def names_any(names: Iterable[str], phrases: Iterable[str]) -> bool:
 
 
 def quoted(name: str) -> str:
-    """A name in quotation marks, for a sentence: shortened, and without what a reader cannot see."""
-    seen = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name[: _QUOTED + 1])
-    return f"“{seen}”" if len(seen) <= _QUOTED else f"“{seen[: _QUOTED - 1]}…”"
+    """A name in quotation marks, for a sentence."""
+    return f"“{harmless_name(name)}”"
+
+
+def tier_called(tier: int, ladder: Ladder) -> str:
+    """A tier's name for a sentence; 0 is nothing."""
+    return harmless_name(ladder.tiers[tier - 1]) if tier > 0 else "nothing"

@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import cast
 
+from answers.audit_document import verdict_blocks
 from answers.document import Answers, Block, Bullets, Chart, Document, Heading, Heat, Paragraph, Table, Whiskers
 from answers.facts import Health, ReportFacts, Totals
 from answers.harmless import harmless, one_line
@@ -30,7 +31,7 @@ WORST = 3
 
 def report_document(facts: ReportFacts) -> Document:
     """All that the page says that fits a letter.  Names may be anything: they come out by ``harmless``."""
-    attribution, facts = facts.attribution, harmless(replace(facts, attribution=None))
+    attribution, facts = facts.attribution, _harmless(facts)
     unit, rows = _compared(facts)
     return Document(
         title=_title(facts),
@@ -42,12 +43,18 @@ def report_document(facts: ReportFacts) -> Document:
 
 def title(facts: ReportFacts) -> str:
     """``moodle_edify: where people drop off, April 2018``."""
-    return _title(harmless(replace(facts, attribution=None)))
+    return _title(_harmless(facts))
 
 
 def in_short(facts: ReportFacts) -> tuple[str, ...]:
     """The few sentences to read if nothing else is: what changed, then where most is lost."""
-    return tuple(_in_short(harmless(replace(facts, attribution=None))))
+    return tuple(_in_short(_harmless(facts)))
+
+
+def _harmless(facts: ReportFacts) -> ReportFacts:
+    """Without the attribution.  The audit's sentences are harmless as they are, and too long for names."""
+    shown = harmless(replace(facts, attribution=None, asks=replace(facts.asks, audit=None)))
+    return replace(shown, asks=replace(shown.asks, audit=facts.asks.audit))
 
 
 def _title(facts: ReportFacts) -> str:
@@ -109,7 +116,9 @@ def _blocks(facts: ReportFacts, unit: Unit, rows: Sequence[TierRow]) -> Iterator
 def _of_section(section: Section, facts: ReportFacts) -> Iterator[Block]:
     """The chart and the numbers of the sections that have some in a letter; the page has those of all."""
     asks = facts.asks
-    if section.name == "leaps" and asks.leaps is not None:
+    if section.name == "audit" and asks.audit is not None:
+        yield from verdict_blocks(asks.audit)
+    elif section.name == "leaps" and asks.leaps is not None:
         yield from _leap_blocks(asks.leaps, facts.ladder)
     elif section.name == "momentum":
         yield from _momentum_blocks(asks.momentum, facts.ladder)

@@ -56,9 +56,10 @@ def audit(
 
         write_audit(whole, by, ladder.name, segment, now, html)
     if markdown is not None:
-        from answers.audit_markdown import audit_markdown
+        from answers.audit_document import audit_document
+        from answers.markdown import markdown as as_markdown
 
-        _write(markdown, audit_markdown(whole, by, ladder.name, segment, now))
+        _write(markdown, as_markdown(audit_document(whole, by, ladder.name, segment, now)))
     if as_json:
         from answers.audit_json import VERSION, AuditSaid
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from answers.audit_facts import Audit
-from answers.numbers import count
+from answers.audit_frictions import in_short
 from answers.sections.section import Section
 
 
@@ -14,7 +14,7 @@ def audit_section(audit: Audit | None) -> Section | None:
     return Section(
         "audit",
         "The checklist",
-        (_points(audit),),
+        (in_short(len(audit.frictions), audit.compared),),
         {"audit": audit},
         (
             ("Yes, partly, no", "What all of the 95% interval carries; an interval over a border is not enough data."),
@@ -29,16 +29,4 @@ def audit_section(audit: Audit | None) -> Section | None:
                 "in a leap.",
             ),
         ),
-    )
-
-
-def _points(audit: Audit) -> str:
-    if audit.compared == 0:
-        return "No leap has been asked of enough people to compare it with its neighbours."
-    if not audit.frictions:
-        return f"None of {count(audit.compared)} leaps compared loses more people than its neighbours let expect."
-    number = len(audit.frictions)
-    return (
-        f"{count(number)} of {count(audit.compared)} leaps compared {'loses' if number == 1 else 'lose'} more people "
-        "than the neighbours let expect."
     )
