@@ -78,7 +78,7 @@ def _said(one: Comparison, family: int) -> str:
     compared = "comparison" if family == 1 else "comparisons"
     return (
         f"Of {count(one.way.asked)} people asked, {percent(rate.value)} said yes ({interval(rate.low, rate.high)}). "
-        f"Measured by {one.against} it would be {percent(one.expected_rate)}: the odds of a yes are {times:.1f} times "
+        f"Measured by {one.against}, it would be {percent(one.expected_rate)}: the odds of a yes are {times:.1f} times "
         f"lower ({low:.1f} to {high:.1f}, adjusted for {count(family)} {compared})."
     )
 

@@ -107,9 +107,9 @@ class _Judge:
         same_step = [other for other in self._pools.get(way.tier, ()) if other.step == way.step]
         higher = next((tier for tier in self._path if tier > way.tier), None)
         for pool, against in (
-            (same_step, "the same step, asked in order"),
+            (same_step, "the same step asked in order"),
             (self._pools.get(way.tier, []), "what is asked of this tier in order"),
-            ([] if higher is None else self._pools[higher], "the next tier, asked in order"),
+            ([] if higher is None else self._pools[higher], "the next tier asked in order"),
         ):
             if _asked(pool) >= FEWEST:
                 return self._compared(way, against, self._log_odds(pool) - self._log_odds([way]))

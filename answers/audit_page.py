@@ -22,6 +22,7 @@ def render_audit(whole: Audit, by: Mapping[str, Audit], ladder: str, segment: st
         "audit.html",
         styles=[asset("report.css"), asset("sections.css")],
         ladder=ladder,
+        visitors=whole.visitors,
         parts=parts,
         left_out=max(0, len(by) - MOST_VALUES),
         written_at=written_at,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,7 @@ def gather_audit(warehouse: Path, ladder: Ladder, of: Slice) -> tuple[AuditFacts
 
     Raises ``UsageError`` where no marts were built with this ladder.
     """
+    of = replace(of, unit="visitor")
     whole = _facts(warehouse, ladder, of.of_all).get("", AuditFacts())
     return whole, {} if of.segment is None else _facts(warehouse, ladder, of)
 

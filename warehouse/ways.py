@@ -1,6 +1,7 @@
 """The ways up the ladder, told per person: who was asked for what while they held less, and who came by a step first.
 
-Each raises ``UsageError`` where no marts were built with this ladder.
+Each is of visitors, whatever the unit of the slice, and raises ``UsageError`` where no marts were built with this
+ladder.
 """
 
 from __future__ import annotations
@@ -173,7 +174,7 @@ def _asks(of: Slice) -> str:
         asks.asked_at, asks.is_mature, coalesce(asks.answer = 'yes', false) as is_yes, asks.is_loss
     from main.fct_asks as asks
     inner join main.dim_visitors as visitors using (visitor_id)
-    where asks.unit = $unit and asks.asked_date >= $since and asks.asked_date < $until
+    where asks.unit = 'visitor' and asks.asked_date >= $since and asks.asked_date < $until
         and {value} = coalesce($value, {value})
 """
 
@@ -182,4 +183,4 @@ def _rows(
     warehouse: Path, ladder: Ladder, query: str, of: Slice, more: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
     with open_marts(warehouse, ladder) as marts:
-        return marts.execute(query, {"unit": of.unit, **bounds(of), **(more or {})}).fetchall()
+        return marts.execute(query, {**bounds(of), **(more or {})}).fetchall()

@@ -19,8 +19,8 @@ Witnesses = dict[str, dict[str, tuple[str, ...]]]
 def witnesses(warehouse: Path, ladder: Ladder, of: Slice) -> Witnesses:
     """A few of each: too soon, in order (asks); gives, takes, both (starts); cheered, uncheered (yeses above tier 1).
 
-    Of asks, visitors and yeses on the days of the slice.  Raises ``UsageError`` where no marts were built with this
-    ladder.
+    Of asks, visitors and yeses on the days of the slice, whatever its unit.  Raises ``UsageError`` where no marts were
+    built with this ladder.
     """
     value = value_of(of)
     query = f"""

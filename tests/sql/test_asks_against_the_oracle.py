@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import cache
@@ -30,6 +30,7 @@ from tests.suites.ask_oracle import (
     yeses_of,
 )
 from tests.suites.seeded_lake import LADDER as SMALL, NOW, land, seeded_events
+from tests.suites.way_oracle import came_rows, surprised_rows, way_rows
 from warehouse.asks import after_yes, hesitation, leaps, momentum
 from warehouse.build import build
 from warehouse.counted import SEGMENTS, Slice
@@ -37,6 +38,8 @@ from warehouse.lake import Lake
 from warehouse.quality import Gate
 from warehouse.query import run_sql
 from warehouse.too_soon import too_soon
+from warehouse.ways import came, surprised, ways
+from warehouse.witnesses import witnesses
 
 LADDER = replace(
     SMALL,
@@ -306,6 +309,81 @@ def test_a_slice_that_cannot_be_is_said() -> None:
         Slice(unit="hour")
     with pytest.raises(UsageError, match="until 2026-01-01 must be later than since 2026-01-01"):
         Slice(since=date(2026, 1, 1), until=date(2026, 1, 1))
+
+
+BRIDGES = {(4, "sign up"): [(2, "vote")], (5, "order"): [(1, "read on"), (4, "sign up")], (4, "newsletter"): []}
+
+
+@pytest.mark.parametrize("days", [(None, None), (NOW.date() - timedelta(days=21), NOW.date() - timedelta(days=9))])
+@pytest.mark.parametrize("segment", [None, "utm_source"])
+def test_the_ways_up_are_what_plain_loops_count(
+    built: Path, segment: str | None, days: tuple[date | None, date | None]
+) -> None:
+    value_of = values(built, "all" if segment is None else f"first_{segment}")
+    some = Slice(segment, since=days[0], until=days[1])
+    asks = [ask for ask in asked("visitor") if within(ask.asked_at.date(), *days)]
+    wanted = way_rows(asks, value_of, EVENTS, LADDER, BRIDGES)
+    counts = ("asked", "yes", "lost", "bridged")
+    assert all(any(row[name] for row in wanted.values()) for name in counts)
+    found = ways(built, LADDER, some, BRIDGES)
+    assert {
+        (way.segment_value, way.held_tier, way.tier, way.step): [getattr(way, name) for name in counts] for way in found
+    } == {key: [row[name] for name in counts] for key, row in wanted.items()}
+    arrived = {(row.segment_value, row.tier, row.held_tier): row.visitors for row in came(built, LADDER, some)}
+    assert arrived == came_rows(asks, value_of)
+    shocked = {row.segment_value: (row.asked, row.surprised) for row in surprised(built, LADDER, some)}
+    assert shocked == surprised_rows(asks, value_of)
+    if segment is not None:
+        one = replace(some, value="")
+        assert ways(built, LADDER, one, BRIDGES) == tuple(way for way in found if way.segment_value == "")
+        assert [row.segment_value for row in surprised(built, LADDER, one)] == [""]
+
+
+def test_the_sessions_of_a_way_are_where_it_was_gone_of_the_lost_first(built: Path) -> None:
+    rows = run_sql(built, "from fct_asks where unit = 'visitor' and is_mature").to_pylist()
+    for way in ways(built, LADDER, Slice()):
+        own = [
+            row for row in rows if (row["held_tier"], row["tier"], row["step"]) == (way.held_tier, way.tier, way.step)
+        ]
+        assert len(way.sessions) == len(set(way.sessions)) == min(5, way.asked)
+        assert set(way.sessions) <= {row["session_id"] for row in own}
+        lost = {row["visitor_id"] for row in own if row["is_loss"]}
+        yes = {row["visitor_id"] for row in own if row["answer"] == "yes"}
+        ranks = [2 if who in yes else 1 if who not in lost else 0 for who in map(visitor_of(rows), way.sessions)]
+        assert ranks == sorted(ranks)
+
+
+def test_the_witnesses_saw_what_they_are_named_for(built: Path) -> None:
+    asks = run_sql(built, "from fct_asks where unit = 'visitor' and is_mature").to_pylist()
+    yeses = run_sql(built, "from fct_yeses where unit = 'visitor' and tier > 1").to_pylist()
+    starts = run_sql(built, "from intermediate.int_starts where unit = 'visitor'").to_pylist()
+    firsts = run_sql(built, "select visitor_id, arg_min(session_id, occurred_at) as s from fct_marks group by all")
+    at = {row["visitor_id"]: row["s"] for row in firsts.to_pylist()}
+    wanted = {
+        "too soon": {row["session_id"] for row in asks if row["leap"] > 1},
+        "in order": {row["session_id"] for row in asks if row["leap"] == 1},
+        "cheered": {row["session_id"] for row in yeses if within_10_s(row["cheer_seconds"])},
+        "uncheered": {row["session_id"] for row in yeses if not within_10_s(row["cheer_seconds"])},
+        **{
+            kind: {at[row["visitor_id"]] for row in starts if row["start"] == kind}
+            for kind in ("gives", "takes", "both")
+        },
+    }
+    found = witnesses(built, LADDER, Slice())[""]
+    assert (
+        set(found) == {what for what, sessions in wanted.items() if sessions} >= {"too soon", "in order", "uncheered"}
+    )
+    for what, sessions in found.items():
+        assert len(sessions) == len(set(sessions)) == min(5, len(wanted[what])), what
+        assert set(sessions) <= wanted[what], what
+
+
+def within_10_s(seconds: float | None) -> bool:
+    return seconds is not None and seconds <= 10
+
+
+def visitor_of(rows: Sequence[Mapping[str, Any]]) -> Callable[[str], str]:
+    return {row["session_id"]: row["visitor_id"] for row in rows}.__getitem__
 
 
 def values(built: Path, segment: str) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -83,28 +83,39 @@ WORLDS = (
     _planted("clean", CLEAN, ("no", "yes", "yes", "yes")),
     _planted("cold", COLD, ("yes", "partly", "partly", "yes"), ("cold lead", 0, 3)),
     _planted(
-        "demo", replace(CLEAN, spikes=_harder("book a demo", 0.3)), ("no", "yes", "partly", "yes"),
+        "demo",
+        replace(CLEAN, spikes=_harder("book a demo", 0.3)),
+        ("no", "yes", "partly", "yes"),
         ("demo anxiety", 3, 4),
     ),
     _planted(
-        "cart", replace(CLEAN, spikes=_harder("check out", 0.2)), ("no", "yes", "partly", "yes"),
+        "cart",
+        replace(CLEAN, spikes=_harder("check out", 0.2)),
+        ("no", "yes", "partly", "yes"),
         ("cart abandonment", 4, 5),
     ),
     _planted(
-        "steep", replace(CLEAN, spikes=_harder("vote in a poll", 0.4)), ("no", "yes", "partly", "yes"), ("leap", 1, 2)
+        "grim",
+        replace(CLEAN, cheer_share=0.02, spikes=_harder("vote in a poll", 0.4)),
+        ("no", "yes", "partly", "no"),
+        ("leap", 1, 2),
     ),
-    _planted(
-        "many", replace(COLD, cheer_share=0.02, spikes=_harder("book a demo", 0.3)), ("yes", "partly", "partly", "no"),
-        ("cold lead", 0, 3), ("demo anxiety", 3, 4),
-    ),
-)  # fmt: skip
+)
+MANY = _planted(
+    "many",
+    replace(COLD, cheer_share=0.02, spikes=_harder("book a demo", 0.3)),
+    ("yes", "partly", "partly", "no"),
+    ("cold lead", 0, 3),
+    ("demo anxiety", 3, 4),
+)
+"""Several faults at once."""
 
 
-def land_planted(lake: Lake, visitors: int, runs: int, first_seed: int) -> int:
+def land_planted(lake: Lake, worlds: Sequence[Planted], visitors: int, runs: int, first_seed: int) -> int:
     """All runs of all worlds into one lake; tells how many events there are."""
     return sum(
         land_runs(lake, planted.world, visitors, runs, first_seed + 1000 * number, LADDER)
-        for number, planted in enumerate(WORLDS)
+        for number, planted in enumerate(worlds)
     )
 
 

@@ -77,6 +77,16 @@ def test_a_leap_lowers_the_odds_with_each_tier_leapt_over() -> None:
     assert rates(by_leap[:4]) == pytest.approx([1 / 2, 1 / 3, 1 / 5, 1 / 9], abs=0.03)
 
 
+def test_blunt_visits_begin_with_an_ask_of_their_tier_and_change_no_others() -> None:
+    blunt = replace(PLAIN, visits_per_visitor=1, skip_share=0, push_share=0, blunt_share=0.25, blunt_tier=4)
+    truth = simulate(blunt, builtin_ladder()).truth
+    asked = [row["asked"] for row in truth["decisions"]["by_leap"]]
+    assert asked[3] / truth["visitors"] == pytest.approx(0.25, abs=0.01)
+    assert asked[1:3] == [0, 0]
+    with pytest.raises(UsageError, match="blunt_tier is 6; the ladder has no ask of its own there"):
+        simulate(replace(blunt, blunt_tier=6), builtin_ladder())
+
+
 def test_segments_come_in_their_shares_and_answer_by_their_odds() -> None:
     two = (Segment("few", 1.0, 3.0, "mobile", "ads"), Segment("many", 3.0, 1.0))
     by_segment = decisions(replace(PLAIN, yes_rates=[0.5] * 5, segments=two, skip_share=0.0), "by_segment")
@@ -220,6 +230,7 @@ def test_a_ladder_nobody_can_climb_is_refused(rules: str, complaint: str) -> Non
         ({"visitors": -1}, "at least 0 visitors"),
         ({"momentum": 0}, "are above 0"),
         ({"duration": timedelta(0)}, "duration must be longer than 0"),
+        ({"blunt_share": 0.1}, "blunt_share needs the blunt_tier"),
         ({"segments": ()}, "at least one segment"),
         ({"segments": (Segment("a"), Segment("a"))}, "each with its own name"),
         ({"spikes": (Spike(START, timedelta(1), segment="nobody"),)}, "names the segment 'nobody'"),
