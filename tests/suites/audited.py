@@ -14,6 +14,7 @@ from warehouse.value_first import Kind, Start, Value
 from warehouse.ways import Came, Surprised, Way
 
 STEPS = ("read", "vote", "sign up", "try", "buy")
+ANSWERED: tuple[Role, ...] = ("ask", "yes")
 TIERS = ("spark", "micro", "mini", "midi", "macro")
 
 
@@ -42,7 +43,7 @@ def in_order(*rates: float, asked: int = 100_000) -> tuple[Way, ...]:
 def starts(gives: int = 0, takes: int = 0, both: int = 0, neither: int = 0) -> Value:
     units: dict[Kind, int] = {"gives": gives, "takes": takes, "both": both, "neither": neither}
     all_units = sum(units.values())
-    nobody = (0, 0, 0, *wilson(0, 0), *wilson(0, 0))
+    nobody: tuple[Any, ...] = (0, 0, 0, *wilson(0, 0), *wilson(0, 0))
     found = tuple(Start(kind, some, *wilson(some, all_units), *nobody) for kind, some in units.items())
     return Value(all_units, found, (), ())
 

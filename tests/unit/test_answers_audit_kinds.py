@@ -8,6 +8,7 @@ import pytest
 
 from answers.audit_kinds import bridges_on, kind_of, kinds
 from ladder.tiers import Ladder, Mark, Rule, load_ladder
+from tests.suites.audited import ANSWERED
 
 LADDERS = Path(__file__).parents[2] / "ladders"
 
@@ -17,7 +18,7 @@ def ladder(*steps: str, event: str = "{step}") -> Ladder:
     rules = (
         Rule(event.format(step=step) + f" {role}", {}, (Mark(tier, role, step),))
         for tier, step in enumerate(steps, start=1)
-        for role in ("ask", "yes")
+        for role in ANSWERED
     )
     return Ladder("named", tuple(f"tier {n}" for n in range(1, len(steps) + 1)), tuple(rules))
 
