@@ -125,7 +125,7 @@ class Desk:
             except NotARecord as error:
                 log.warning("offset %s of the topic is passed over: %s", offset, error)
                 continue
-            if (watch := self._begun(record)) is None:
+            if (watch := self._begun(record, offset)) is None:
                 continue
             findings = watch.take(record)
             made += [self.incidents.take(one, marks, lambda alert: self._why_quiet(alert, mutes)) for one in findings]
@@ -159,11 +159,14 @@ class Desk:
             self.keep()
         return 0
 
-    def _begun(self, record: StepMinutesRecord) -> Watch | None:
+    def _begun(self, record: StepMinutesRecord, offset: int) -> Watch | None:
         """The watch, which begins with the first event of the source at the latest: it may come long after the past."""
         is_ours = record.source == self._watched.source
         if self.watch is None and self._past is not None and is_ours and record.reached_us is not None:
             self._begin(self._past, record.reached_us)
+            # Before anything is found: learnt once more, it would not be the same.
+            self.offset = offset
+            self.keep()
         return self.watch
 
     def _begin(self, past: Past, began_us: int) -> None:

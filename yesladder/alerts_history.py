@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ def _events(
     columns = ["record_offset", "visitor_id", "occurred_at", "received_at", "name", "properties", *segments]
     offsets = own.select("record_offset").collect()["record_offset"].sort()
     begins = offsets.gather_every(_CHUNK).to_list()
-    for begin, stop in zip(begins, [*begins[1:], None], strict=True):
+    for begin, stop in zip_longest(begins, begins[1:]):
         chunk = own.filter(pl.col("record_offset") >= begin)
         if stop is not None:
             chunk = chunk.filter(pl.col("record_offset") < stop)

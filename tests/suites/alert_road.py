@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import polars as pl
 import pyarrow as pa
 
@@ -142,10 +143,18 @@ class Road:
         self._port = free_ports(1)[0]
         for service in ("worker", "alerts"):
             self.start(service)
+        self.services["alerts"].until(self._is_at_work)
 
     @property
     def topic(self) -> str:
         return f"events-{self.name}"
+
+    def _is_at_work(self) -> bool:
+        try:
+            answer = httpx.get(f"http://127.0.0.1:{self._port}/health", timeout=5)
+        except httpx.TransportError:
+            return False
+        return bool(answer.json()["role"] == "at work")
 
     def start(self, name: str) -> None:
         options: list[object] = [
