@@ -46,7 +46,7 @@ def notes_of(warehouse: Path) -> Notes:
 
 def run_alerts(settings: Settings, say: Callable[[Alert], None], *, loglevel: str = "WARN") -> None:
     """Run the agent until it is stopped.  Raises ``UsageError`` for what is wrong before it starts."""
-    from producers.topics import ensure_topic
+    from producers.topics import ensure_step_minutes, ensure_topic
 
     if not settings.step_minutes:
         raise UsageError("--step-minutes is empty: workers count nothing, so there is nothing to read")
@@ -72,8 +72,8 @@ def run_alerts(settings: Settings, say: Callable[[Alert], None], *, loglevel: st
         notes=notes_of(settings.warehouse),
         past=lambda: read_past(lake, ladder, config.segments, watched.source),
     )
-    for topic in (settings.step_minutes, settings.alerts_topic):
-        ensure_topic(connection, topic, 1, settings.replication, {"retention.ms": str(7 * 24 * 3600 * 1000)})
+    ensure_step_minutes(connection, settings.step_minutes, settings.replication)
+    ensure_topic(connection, settings.alerts_topic, 1, settings.replication)
     app = create_app(
         AgentSettings(
             connection=connection,

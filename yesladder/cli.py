@@ -116,13 +116,14 @@ def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
 
 @cli.command()
 @settings_options(
-    "warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes", "build_every"
-)
+    "warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes", "build_every",
+    "step_minutes", "alerts",
+)  # fmt: skip
 @click.option(
     "--kafka-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of the embedded broker."
 )
 def up(kafka_port: int, **options: Any) -> None:
-    """Collector, worker, scheduled builds and upkeep, with a broker of its own where none is given.  Ctrl-C stops all.
+    """Collector, worker, alerts (where there is an alerts.toml), scheduled builds and upkeep; Ctrl-C stops all of it.
 
     Example: yesladder up --ladder ladders/shop.toml --write-keys my-site
     """

@@ -135,10 +135,13 @@ class Settings(BaseSettings):
         """The alerts' file in force, or the defaults.  Raises ``UsageError`` for a wrong file."""
         from stream.alerts_config import AlertsConfig, load_alerts_config
 
-        if self.alerts is not None:
-            return load_alerts_config(self.alerts)
+        file = self.alerts_file()
+        return AlertsConfig() if file is None else load_alerts_config(file)
+
+    def alerts_file(self) -> Path | None:
+        """The alerts' file in force; None where there is none."""
         here = Path("alerts.toml")
-        return load_alerts_config(here) if here.exists() else AlertsConfig()
+        return self.alerts or (here if here.exists() else None)
 
     def connection(self, brokers: str | None = None) -> KafkaConnection:
         """How to reach Kafka.  ``UsageError`` where nobody said where it is."""

@@ -33,6 +33,8 @@ def run_up(settings: Settings, kafka_port: int) -> None:
     console = Console(stderr=True, soft_wrap=True, markup=False)
     stopping = _stop_on_signals()
     settings.load_ladder()  # a wrong ladder is told here, before anything runs
+    config = settings.load_alerts()
+    alerts_file = settings.alerts_file()
     logs = settings.warehouse / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -52,9 +54,16 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         where = [*warehouse]
         if settings.ladder is not None:
             where += ["--ladder", str(settings.ladder)]
-        worker_options = [*common, *where]
+        counting = [*common, *where, "--step-minutes", settings.step_minutes]
         if embedded:
-            worker_options += ["--session-timeout", "2s", "--drain"]
+            counting += ["--session-timeout", "2s"]
+        watchers: list[Part] = []
+        if alerts_file is not None and settings.step_minutes:
+            counting += ["--alerts", str(alerts_file)]
+            agent = Part("alert agent", ["alerts", *counting], logs / "alerts.log")
+            watchers.append(agent)
+            stack.callback(agent.stop)  # after the worker, so that it hears what that counts at last
+        worker_options = [*counting, *(["--drain"] if embedded else [])]
         worker = Part("worker", ["worker", *worker_options], logs / "worker.log")
         stack.callback(worker.stop)
         if embedded:
@@ -75,12 +84,26 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         console.print(f"Kafka      {brokers}, topic {topic}" + ("   (in memory: for trying out)" if embedded else ""))
         if settings.worker_port != 0:
             console.print(f"worker     http://{settings.worker_host}:{settings.worker_port}/health and /metrics")
+        console.print(f"alerts     {_about_alerts(settings, alerts_file, len(config.sinks))}")
         upkeep = [["resessionise", *where], ["maintain", *warehouse, *_upkeep_options(settings)]]
         every = format_duration(settings.build_every)
         console.print(f"warehouse  {settings.warehouse}   built every {every}; logs in {logs}")
         console.print("Ctrl-C stops all of it.")
-        _keep_running([worker, collector], ["build", *where], upkeep, settings, console, stopping)
-        console.print("stopping: collector, worker" + (", broker" if embedded else ""))
+        _keep_running([worker, collector, *watchers], ["build", *where], upkeep, settings, console, stopping)
+        names = ["collector", "worker", *(part.name for part in watchers), *(["broker"] if embedded else [])]
+        console.print(f"stopping: {', '.join(names)}")
+
+
+def _about_alerts(settings: Settings, file: Path | None, sinks: int) -> str:
+    if not settings.step_minutes:
+        return "none: --step-minutes is empty"
+    if file is None:
+        return "none: there is no alerts.toml here (docs/alerts.md)"
+    told = f"{sinks} sink{'' if sinks == 1 else 's'}" if sinks else "no sinks: the table and the log only"
+    where = (
+        f"http://{settings.alerts_host}:{settings.alerts_port}/health and /metrics, " if settings.alerts_port else ""
+    )
+    return f"{where}{file}: {told}"
 
 
 def _upkeep_options(settings: Settings) -> list[str]:

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def up(folder: Path, log: str, *arguments: object, **settings: str) -> Service:
-    quick = {"worker_port": "0", "checkpoint_interval": "200ms"} | settings
+    quick = {"worker_port": "0", "alerts_port": "0", "checkpoint_interval": "200ms"} | settings
     command = ["up", "--port", 0, "--kafka-port", free_ports(1)[0], *arguments]
     return Service(*command, cwd=folder, log=folder / log, settings=quick)
 
@@ -113,6 +113,7 @@ def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder:
 
 
 def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(folder: Path) -> None:
+    (folder / "alerts.toml").write_text('segments = ["device_class"]\n', encoding="utf-8")
     with up(folder, "up.log") as service:
         url = address(service)
         send(url, "Offer Shown")
@@ -120,7 +121,7 @@ def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(folder: Pat
         answer = httpx.post(f"{url}/v1/batch", json={"batch": [{}] * 7}, timeout=30)
         assert (answer.status_code, answer.json()["rejected"]) == (200, 7)
         service.until(lambda: count(folder, "rejects") == 7)
-        for name, command in (("worker", "worker"), ("collector", "collect")):
+        for name, command in (("alert agent", "alerts"), ("worker", "worker"), ("collector", "collect")):
             first = part(folder, command)
             os.kill(first, signal.SIGKILL)
             service.until(partial(has_said, service, f"the {name} died and was started again"))

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from ladder.errors import UsageError
-from stream.alerts_config import AlertsConfig, Mark, Mute, Sink, Weekly, parse_alerts_config
+from stream.alerts_config import AlertsConfig, Mark, Mute, Sink, Weekly, load_alerts_config, parse_alerts_config
 
 WHOLE = """
 budget = "at most 2 false alarms a week"
@@ -146,3 +149,25 @@ def test_a_mute_holds_for_what_it_names_until_its_end() -> None:
     assert not mute.covers("mini", "add to cart", desktop, at(1, 12))
     assert not mute.covers("mini", "pay", mobile, at(1, 12))
     assert not mute.covers("mini", "add to cart", {}, at(1, 12))
+
+
+EXAMPLE = Path(__file__).parents[2] / "alerts.example.toml"
+
+
+def test_the_example_is_the_defaults_with_devices_told_apart() -> None:
+    assert load_alerts_config(EXAMPLE) == replace(AlertsConfig(), segments=("device_class",))
+
+
+def test_what_the_example_has_behind_comments_can_be_taken_as_it_stands() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("# dashboard"))
+    bare = [re.sub(r"^# ?(?=(\[\[|\w+ = |$))", "", line) for line in lines[begin:]]
+    config = parse_alerts_config("\n".join([*lines[:begin], *bare]), "the example")
+    assert [sink.type for sink in config.sinks] == ["slack", "alertmanager", "webhook"]
+    assert (len(config.mutes), len(config.maintenance), len(config.marks)) == (1, 1, 1)
+    assert config.dashboard is not None
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="absent.toml: there is no such file of alerts"):
+        load_alerts_config(tmp_path / "absent.toml")
