@@ -169,5 +169,5 @@ def test_what_the_example_has_behind_comments_can_be_taken_as_it_stands() -> Non
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="absent.toml: there is no such file of alerts"):
+    with pytest.raises(UsageError, match=r"absent\.toml: there is no such file of alerts"):
         load_alerts_config(tmp_path / "absent.toml")
