@@ -58,7 +58,7 @@ def alerts_of(notices: pl.DataFrame, *, only_open: bool = False) -> list[ListedA
         told = [row for row in rows if row["told"]]
         lead = next((row for row in told or rows if row["what"] == "raised"), (told or rows)[0])
         own = [row for row in rows if (row["step"], row["segment"]) == (lead["step"], lead["segment"])]
-        ends = [row for row in rows if row["what"] in ("resolved", "lasting")]
+        ends = [row for row in rows if row["what"] in ("resolved", "lasting", "ended")]
         raised = {(row["step"], row["segment"]) for row in rows if row["what"] in ("raised", "joined")}
         over = {(row["step"], row["segment"]) for row in ends}
         ended = any(row["told"] for row in ends) or (bool(raised) and raised <= over)

@@ -172,10 +172,10 @@ ALERTS: pa.Schema = pa.schema(
 )
 """One row per notice about an alert, ``notice_id`` unique; rows with the same ``alert_id`` are about the same trouble.
 
-``what``: `raised`, `joined`, `changed`, `resolved` or `lasting`.  ``segment``: `column=value, ...`, empty for all of a
-step.  ``minute``: the minute that was judged; ``raised``: that of the first notice of these people; ``since``: when the
-fall began.  ``fall``: the share of yeses missing; ``lost``: yeses, with a 95% interval.  ``told``: whether sinks were
-told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.
+``what``: `raised`, `joined`, `changed`, `resolved`, `lasting` or `ended`.  ``segment``: `column=value, ...`, empty for
+all of a step.  ``minute``: the minute that was judged; ``raised``: that of the first notice of these people; ``since``:
+when the fall began.  ``fall``: the share of yeses missing; ``lost``: yeses, with a 95% interval.  ``told``: whether
+sinks were told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.
 """
 
 BESIDE: dict[str, pa.Schema] = {"alerts": ALERTS}

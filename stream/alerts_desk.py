@@ -107,6 +107,7 @@ class Desk:
                 continue
             if watch is None:
                 log.warning("the ladder, the topic or alerts.toml has changed: learning anew")
+                self._write_down(Incidents.restore(*self._named(), saved.incidents).end())
                 self._places.snapshots.forget()
                 break
             self.watch, self.offset, self._kept = watch, offset, offset
@@ -119,6 +120,10 @@ class Desk:
         """Take in records (offset, value) in their order; the alerts that came of them, written down by then."""
         made: list[Alert] = []
         marks, mutes = self._told()
+
+        def quiet(alert: Alert) -> str | None:
+            return self._why_quiet(alert, mutes)
+
         for offset, value in records:
             try:
                 record = decode(value)
@@ -128,15 +133,9 @@ class Desk:
             if (watch := self._begun(record, offset)) is None:
                 continue
             findings = watch.take(record)
-            made += [self.incidents.take(one, marks, lambda alert: self._why_quiet(alert, mutes)) for one in findings]
-        if made:
-            new = [alert for alert in made if alert.notice_id not in self._table.told]
-            self._table.add([_row(alert) for alert in new], now=self._now())
-            parcels = [(alert.notice_id, _encoder.encode(alert.to_dict())) for alert in made if alert.told]
-            self._places.outbox.add(parcels, self._sinks, now=self._now())
-            for alert in new:
-                metrics.ALERTS_RAISED.labels(what=alert.what, kind=alert.kind).inc()
-                self._say(alert)
+            made += [self.incidents.take(one, marks, quiet) for one in findings]
+            made += self.incidents.wake(datetime.fromtimestamp((watch.minute - 1) * 60, UTC), quiet)
+        self._write_down(made)
         if records:
             self.offset = records[-1][0] + 1
         self._tell_metrics()
@@ -148,6 +147,18 @@ class Desk:
             saved = _Saved(self.watch.save(), self.incidents.save())
             self._places.snapshots.save(self.offset, _encode_saved(saved))
             self._kept = self.offset
+
+    def _write_down(self, made: Sequence[Alert]) -> None:
+        """Into the table, then into the outbox; what the table has is not written or said again."""
+        if not made:
+            return
+        new = [alert for alert in made if alert.notice_id not in self._table.told]
+        self._table.add([_row(alert) for alert in new], now=self._now())
+        parcels = [(alert.notice_id, _encoder.encode(alert.to_dict())) for alert in made if alert.told]
+        self._places.outbox.add(parcels, self._sinks, now=self._now())
+        for alert in new:
+            metrics.ALERTS_RAISED.labels(what=alert.what, kind=alert.kind).inc()
+            self._say(alert)
 
     def _learn(self) -> int:
         """Read the lake; the topic is read from its beginning, and what the lake had of it already is passed over."""

@@ -26,19 +26,22 @@ def grown(state: State, keys: int, before: Sequence[Members], groups: Sequence[M
     New keys know nothing.  A key that joins a group is counted there from now on.
     """
     window, old = state.asks.shape
-    minute = int(state.minute[0])
-    nothing = np.zeros((0, keys))
-    larger = first_state(History(minute + 1, nothing, nothing, np.zeros((window, keys))), len(groups))
+    nothing = np.zeros((0, keys - old))
+    history = History(int(state.minute[0]) + 1, nothing, nothing, np.zeros((window, keys - old)))
+    fresh = first_state(history, len(groups) - len(before))
+    parts = {}
     for field in fields(State):
-        was, now = getattr(state, field.name), getattr(larger, field.name)
+        was, new = getattr(state, field.name), getattr(fresh, field.name)
         if field.name == "minute":
-            now[:] = was
+            parts[field.name] = was.copy()
         elif field.name == "coefficients":
-            now[:old] = was
+            parts[field.name] = np.concatenate([was, new])
+        elif field.name in _BY_UNIT:
+            pieces = [was[..., :old], new[..., : keys - old], was[..., old:], new[..., keys - old :]]
+            parts[field.name] = np.concatenate(pieces, axis=-1)
         else:
-            now[..., :old] = was[..., :old]
-            if field.name in _BY_UNIT:
-                now[..., keys : keys + len(before)] = was[..., old:]
+            parts[field.name] = np.concatenate([was, new], axis=-1)
+    larger = State(**parts)
     for number, (members, was_members) in enumerate(zip(groups, before, strict=False)):
         joined = sorted(set(members) - set(was_members))
         due, came = larger.due_total[joined].sum(), larger.came_total[joined].sum()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import msgspec
 
@@ -30,7 +31,7 @@ class Incident:
 
     ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for.  ``segment``: the values of
     that.  ``open``: its units with open alarms.  ``units``: how many it ever had.  ``lead_lost``: what the lead had
-    lost when its own alarm ended.
+    lost when its own alarm ended.  ``alert``: what was made of its beginning.
     """
 
     alert_id: str
@@ -39,6 +40,7 @@ class Incident:
     segment: tuple[tuple[str, str], ...]
     lead_segment: tuple[tuple[str, str], ...]
     told: bool
+    alert: Alert
     units: int = 1
     open: list[str] = field(default_factory=list)
     lead_lost: tuple[float, float, float] | None = None
@@ -88,6 +90,29 @@ class Incidents:
         del self.open[incident.alert_id]
         return _hushed(_of_lead(made, incident), incident)
 
+    def wake(self, minute: datetime, quiet: Quiet) -> list[Alert]:
+        """Alerts that were not told when they were raised, are open still, and have no reason to be quiet any more."""
+        made = []
+        for incident in self.open.values():
+            if incident.told or incident.lead not in incident.open:
+                continue
+            late = replace(
+                incident.alert, notice_id=identity(incident.alert_id, "late"), minute=minute, told=True, quiet=None
+            )
+            if quiet(late) is None:
+                incident.told, incident.alert = True, late
+                made.append(late)
+        return made
+
+    def end(self) -> list[Alert]:
+        """What is to be told where nobody watches any more what is open."""
+        told = [incident for incident in self.open.values() if incident.told]
+        self.open, self._by_unit = {}, {}
+        return [
+            replace(one.alert, notice_id=identity(one.alert_id, "ended"), what="ended", carriers=(), mark=None)
+            for one in told
+        ]
+
     def save(self) -> bytes:
         """For ``restore``."""
         kept = {id(incident): incident for incident in (*self.open.values(), *self._by_unit.values())}
@@ -109,9 +134,10 @@ class Incidents:
             alert_id = identity(self._ladder, name, finding.raised)
             made = alert("raised", alert_id)
             why = quiet(made)
-            incident = Incident(alert_id, place, name, finding.segment, finding.segment, told=why is None, open=[name])
+            made = replace(made, told=why is None, quiet=why)
+            incident = Incident(alert_id, place, name, finding.segment, finding.segment, why is None, made, open=[name])
             self.open[alert_id] = self._by_unit[name] = incident
-            return replace(made, told=why is None, quiet=why)
+            return made
         incident.open.append(name)
         incident.units += 1
         self._by_unit[name] = incident
@@ -119,7 +145,7 @@ class Incidents:
             made = alert("raised", incident.alert_id)
             why = quiet(made)
             if why is None:
-                incident.told, incident.lead, incident.lead_lost = True, name, None
+                incident.told, incident.lead, incident.lead_lost, incident.alert = True, name, None, made
                 incident.segment = incident.lead_segment = finding.segment
             return replace(made, told=why is None, quiet=why)
         made = alert("joined", incident.alert_id)

@@ -118,12 +118,15 @@ class Keys:
 
         That is the largest one of the lowest tier above it that is asked about as often as yes is said, and not more.
         """
+        alike: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+        for number, (tier, _, values) in enumerate(self.names):
+            alike.setdefault(values, []).append((tier, number))
         found = []
         for number, (tier, _, values) in enumerate(self.names):
             fitting = [
                 (above, -asks[other], other)
-                for other, (above, _, others) in enumerate(self.names)
-                if above > tier and others == values and 0.3 * yeses[number] <= asks[other] <= 1.05 * yeses[number]
+                for above, other in alike[values]
+                if above > tier and 0.3 * yeses[number] <= asks[other] <= 1.05 * yeses[number]
             ]
             found.append(int(min(fitting)[2]) if fitting and yeses[number] > 0 else -1)
         return tuple(found)

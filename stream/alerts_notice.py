@@ -13,10 +13,12 @@ from stream.alerts_config import Mark
 from stream.alerts_kinds import Kind
 from stream.alerts_watch import Carrier, Finding
 
-What = Literal["raised", "joined", "changed", "resolved", "lasting"]
+What = Literal["raised", "joined", "changed", "resolved", "lasting", "ended"]
 """``raised``: something is wrong.  ``joined``: more of the same; recorded, and told where others are hit than the alert
 had named.  ``changed``: its kind is known better.  ``resolved``: people say yes again.  ``lasting``: it lasted a week
-and is taken for the usual from now on."""
+and is taken for the usual from now on.  ``ended``: it is watched no more, since the ladder or alerts.toml changed."""
+
+ENDS: frozenset[What] = frozenset({"resolved", "lasting", "ended"})
 
 MARK_WITHIN = timedelta(hours=6)
 """How long before a fall something that was done may still have to do with it."""
@@ -26,6 +28,12 @@ _WHAT_HAPPENS: dict[Kind, str] = {
     "slow": "people say yes later",
     "tracking": "no longer counted, though people go on",
     "outage": "nothing is counted any more",
+}
+
+_ENDINGS: dict[What, str] = {
+    "resolved": "as usual again",
+    "lasting": "has lasted a week and is taken for the usual",
+    "ended": "is watched no more, since the ladder or alerts.toml changed,",
 }
 
 
@@ -73,11 +81,10 @@ class Alert:
         """One line."""
         since = f"since {_clock(self.since, self.minute)}"
         happens = _WHAT_HAPPENS[self.kind]
-        if self.what in ("resolved", "lasting"):
-            ending = "as usual again" if self.what == "resolved" else "has lasted a week and is taken for the usual"
-            return f"{self.about}: {ending} after {_span(self.minute - self.since)} ({happens} {since})"
+        if self.what in ENDS:
+            return f"{self.about}: {_ENDINGS[self.what]} after {_span(self.minute - self.since)} ({happens} {since})"
         size = f" by {self.fall:.0%}" if self.kind == "drop" else ""
-        head = {"raised": "", "joined": "also ", "changed": "it is rather this: "}[self.what]
+        head = {"joined": "also ", "changed": "it is rather this: "}.get(self.what, "")
         return f"{head}{self.about}: {happens}{size} {since}"
 
     @property

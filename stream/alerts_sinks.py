@@ -11,8 +11,9 @@ import msgspec
 
 from stream.alerts_config import SinkType
 from stream.alerts_kinds import Kind
+from stream.alerts_notice import ENDS
 
-_COLOURS = {"resolved": "#2eb886", "lasting": "#999999"}
+_COLOURS = {"resolved": "#2eb886", "lasting": "#999999", "ended": "#999999"}
 _TROUBLE = "#d33f49"
 _LASTS_AT_MOST = timedelta(days=8)
 """Alertmanager takes an alert for resolved at its end; ours are a week old at most."""
@@ -48,7 +49,9 @@ def request_for(kind: SinkType, url: str, headers: Mapping[str, str], key: str, 
 
 def _slack(alert: Mapping[str, Any]) -> dict[str, Any]:
     """https://docs.slack.dev/reference/block-kit: ``text`` is what notifications show, the attachment has the rest."""
-    icon = {"resolved": ":white_check_mark:", "lasting": ":hourglass:"}.get(alert["what"], ":rotating_light:")
+    icon = {"resolved": ":white_check_mark:", "lasting": ":hourglass:", "ended": ":hourglass:"}.get(
+        alert["what"], ":rotating_light:"
+    )
     headline, _, rest = alert["text"].partition("\n")
     blocks: list[dict[str, Any]] = [_section(f"*{_escaped(headline)}*")]
     if rest:
@@ -68,7 +71,7 @@ def _alertmanager(alert: Mapping[str, Any]) -> dict[str, Any]:
     Its labels are the alert's identity and stay the same from raised to resolved; what may change is an annotation.
     """
     minute, raised = datetime.fromisoformat(alert["minute"]), datetime.fromisoformat(alert["raised"])
-    is_over = alert["what"] in ("resolved", "lasting")
+    is_over = alert["what"] in ENDS
     # Over is what ended in the past, by Alertmanager's own clock.
     ends = minute if is_over else raised + _LASTS_AT_MOST
     return {

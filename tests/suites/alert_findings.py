@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import Any
+
 from stream.alerts_kinds import Kind
 from stream.alerts_open import Notice, What
 from stream.alerts_watch import Carrier, Finding
@@ -28,3 +31,17 @@ def finding(
     """An alarm five minutes after its change-point, unless told otherwise."""
     notice = Notice(what, 0, minute, kind, MINUTE - 5, 0.41, lost, lost - 30, lost + 30, sure)
     return Finding(notice, tier, step, segment, raised, volume, carriers)
+
+
+NOON = datetime(2026, 1, 4, 12, tzinfo=UTC)
+
+
+def alert_row(number: int, **other: Any) -> dict[str, Any]:
+    """A row of the table ``alerts``."""
+    return {
+        "notice_id": f"n{number}", "alert_id": "a1", "what": "raised", "ladder": "shop", "tier": 3,
+        "tier_name": "mini", "step": "add to cart", "segment": "device_class=mobile", "kind": "drop", "minute": NOON,
+        "raised": NOON, "since": NOON, "fall": 0.4, "lost": 1.0, "lost_low": 0.5, "lost_high": 1.5,
+        "asks_an_hour": 60.0, "sure": True, "told": True, "quiet": None, "carried_by": "[]", "mark": None,
+        "marked_at": None, "headline": "h", **other,
+    }  # fmt: skip

@@ -98,10 +98,10 @@ def world(
     events = [item for item in drawn.items() if isinstance(item, Event)]
     before = [event for event in events if event.received_at < began]
     after = tuple(event for event in events if began <= event.received_at < start + whole)
-    return World(ladder, _rows(before), after, began, spike.start, spike.start + spike.duration)
+    return World(ladder, rows_of(before), after, began, spike.start, spike.start + spike.duration)
 
 
-def _rows(events: list[Event]) -> pa.Table:
+def rows_of(events: list[Event]) -> pa.Table:
     """Rows of the table ``events``, each event once, none late."""
     own = list({event.event_id: event for event in reversed(events)}.values())[::-1]
     names = EVENTS.remove(EVENTS.get_field_index(LANDED.name))
@@ -196,6 +196,19 @@ class Road:
             window.publish(pack(events, publisher.partitions))
             every(at)
             time.sleep(max(0.0, 0.1 - (time.monotonic() - began)))
+        window.drain()
+
+    def feed_in_real_time(
+        self, publisher: Publisher, every: Callable[[datetime], None], until: Callable[[], bool]
+    ) -> None:
+        """Publish each event when it happens, until that is true or none is left."""
+        window = PublishWindow(publisher)
+        for at, events in _ticks(self.world.live, timedelta(seconds=0.5)):
+            time.sleep(max(0.0, (at - datetime.now(UTC)).total_seconds()))
+            window.publish(pack(events, publisher.partitions))
+            every(at)
+            if until():
+                break
         window.drain()
 
     def publisher(self) -> KafkaPublisher:

@@ -7,17 +7,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Post:
-    """One request: its path, headers (in small letters) and JSON."""
+    """One request: its path, headers (in small letters), JSON, and when it came."""
 
     path: str
     headers: dict[str, str]
     body: Any
+    at: datetime
 
     @property
     def key(self) -> str:
@@ -42,7 +44,7 @@ def webhook() -> Iterator[Webhook]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            post = Post(self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body))
+            post = Post(self.path, {k.lower(): v for k, v in self.headers.items()}, json.loads(body), datetime.now(UTC))
             with lock:
                 status, headers = hook.answers.pop(0) if hook.answers else (200, {})
                 (hook.posts if 200 <= status < 300 else hook.refused).append(post)

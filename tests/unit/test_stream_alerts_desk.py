@@ -209,10 +209,15 @@ def test_a_snapshot_that_cannot_be_read_is_passed_over(office: Office, world: Sh
 
 
 def test_other_segments_are_learnt_anew_and_another_ladder_is_a_mark(office: Office, world: Shop) -> None:
-    office.desk().open()
+    desk = office.desk()
+    desk.open()
+    desk.take(topic(world)[:50])
+    desk.keep()
+    assert [what for what, _ in told(office)] == ["raised"]
     assert [note.get("what") for note in office.notes.read()] == [None]
     office.desk(topic="other").open()
     assert office.learnt == 2
+    assert [what for what, _ in told(office)] == ["raised", "ended"]
     office.desk(ladder_hash="changed").open()
     assert [note.get("what") for note in office.notes.read()] == [None, "ladder shop changed"]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from stream.alerts_config import Mark, Mute
 from stream.alerts_incidents import Incidents
@@ -25,6 +26,10 @@ class Book:
 
     def told(self, *found: Finding) -> list[tuple[str, bool]]:
         return [(made.what, made.told) for made in map(self.take, found)]
+
+    def wake(self, minute: int) -> list[Alert]:
+        self.incidents = Incidents.restore("shop", TIERS, None, self.incidents.save())
+        return self.incidents.wake(datetime.fromtimestamp(minute * 60, UTC), self._quiet)
 
     def _quiet(self, alert: Alert) -> str | None:
         mute = self.mute
@@ -140,3 +145,33 @@ def test_a_better_known_kind_is_told_of_whom_the_alert_is_about() -> None:
 
 def test_the_end_of_an_alarm_from_before_is_written_down_and_not_told() -> None:
     assert Book().told(finding("resolved")) == [("resolved", False)]
+
+
+def test_what_is_open_when_its_mute_ends_is_told_then_and_only_once() -> None:
+    ends = datetime.fromtimestamp((MINUTE + 20) * 60, UTC)
+    book = Book(Mute("add to cart", until=ends, reason="known"))
+    muted = book.take(finding("alarm", MOBILE))
+    assert book.wake(MINUTE + 19) == []
+    [late] = book.wake(MINUTE + 20)
+    assert (late.what, late.told, late.quiet, late.minute, late.raised) == ("raised", True, None, ends, muted.raised)
+    assert late.alert_id == muted.alert_id
+    assert late.notice_id != muted.notice_id
+    assert book.wake(MINUTE + 21) == []
+    assert book.told(finding("resolved", MOBILE, minute=MINUTE + 40)) == [("resolved", True)]
+
+
+def test_what_is_over_when_its_mute_ends_is_not_told() -> None:
+    book = Book(Mute("add to cart", until=datetime.fromtimestamp((MINUTE + 20) * 60, UTC)))
+    book.take(finding("alarm", MOBILE))
+    book.take(finding("resolved", MOBILE, minute=MINUTE + 10))
+    assert book.wake(MINUTE + 20) == []
+
+
+def test_who_stops_watching_says_so_of_what_was_told() -> None:
+    book = Book(Mute("pay"))
+    raised = book.take(finding("alarm", MOBILE))
+    book.take(finding("alarm", MOBILE, step="pay", tier=4))
+    [ended] = book.incidents.end()
+    assert (ended.what, ended.alert_id, ended.told) == ("ended", raised.alert_id, True)
+    assert ended.headline.startswith("mini / add to cart (device_class=mobile): is watched no more")
+    assert book.incidents.end() == []

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 
+from tests.suites.alert_findings import alert_row
 from warehouse.alerts_marks import Notes
 from warehouse.alerts_snapshots import Snapshots
 from warehouse.alerts_table import AlertsTable, read_alerts, show_alerts
@@ -15,16 +15,6 @@ from warehouse.lake import Fenced, Lake
 from warehouse.maintain import maintain
 
 NOW = datetime(2026, 1, 4, 12, tzinfo=UTC)
-
-
-def row(number: int, **other: Any) -> dict[str, Any]:
-    return {
-        "notice_id": f"n{number}", "alert_id": "a1", "what": "raised", "ladder": "shop", "tier": 3,
-        "tier_name": "mini", "step": "add to cart", "segment": "device_class=mobile", "kind": "drop", "minute": NOW,
-        "raised": NOW, "since": NOW, "fall": 0.4, "lost": 1.0, "lost_low": 0.5, "lost_high": 1.5,
-        "asks_an_hour": 60.0, "sure": True, "told": True, "quiet": None, "carried_by": "[]", "mark": None,
-        "marked_at": None, "headline": "h", **other,
-    }  # fmt: skip
 
 
 @pytest.fixture
@@ -40,46 +30,46 @@ def ids(lake: Lake) -> list[str]:
 def test_a_notice_is_written_once(lake: Lake) -> None:
     assert ids(lake) == []
     table = AlertsTable(lake, "shop")
-    table.add([row(1), row(2)], now=NOW)
-    table.add([row(2), row(3)], now=NOW)
+    table.add([alert_row(1), alert_row(2)], now=NOW)
+    table.add([alert_row(2), alert_row(3)], now=NOW)
     assert ids(lake) == ["n1", "n2", "n3"]
     again = AlertsTable(lake, "shop")
     assert again.told == {"n1", "n2", "n3"}
-    again.add([row(3)], now=NOW)
+    again.add([alert_row(3)], now=NOW)
     assert ids(lake) == ["n1", "n2", "n3"]
 
 
 def test_who_was_overtaken_writes_nothing(lake: Lake) -> None:
     old, new = AlertsTable(lake, "shop"), AlertsTable(lake, "shop")
-    old.add([row(1)], now=NOW)
+    old.add([alert_row(1)], now=NOW)
     with pytest.raises(Fenced):
-        new.add([row(2)], now=NOW)
+        new.add([alert_row(2)], now=NOW)
     assert ids(lake) == ["n1"]
-    old.add([row(3)], now=NOW)
+    old.add([alert_row(3)], now=NOW)
     assert ids(lake) == ["n1", "n3"]
 
 
 def test_ladders_do_not_get_in_each_others_way(lake: Lake) -> None:
     shop, course = AlertsTable(lake, "shop"), AlertsTable(lake, "course")
-    shop.add([row(1)], now=NOW)
-    course.add([row(2, ladder="course")], now=NOW)
-    shop.add([row(3)], now=NOW)
+    shop.add([alert_row(1)], now=NOW)
+    course.add([alert_row(2, ladder="course")], now=NOW)
+    shop.add([alert_row(3)], now=NOW)
     assert ids(lake) == ["n1", "n2", "n3"]
     assert AlertsTable(lake, "course").told == {"n2"}
 
 
 def test_upkeep_and_checks_leave_it_as_it_is(lake: Lake) -> None:
-    AlertsTable(lake, "shop").add([row(1)], now=NOW)
+    AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
     later = NOW + timedelta(days=400)
     maintain(lake, keep=timedelta(), now=later)
     assert ids(lake) == ["n1"]
     assert check(lake) == []
-    AlertsTable(lake, "shop").add([row(2, minute=later)], now=later)
+    AlertsTable(lake, "shop").add([alert_row(2, minute=later)], now=later)
     assert ids(lake) == ["n1", "n2"]
 
 
 def test_a_lost_file_of_it_is_found(lake: Lake) -> None:
-    AlertsTable(lake, "shop").add([row(1)], now=NOW)
+    AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
     Path(lake.files("alerts")[0]).unlink()
     assert [fault.where.split("/")[0] for fault in check(lake)] == ["alerts"]
 
@@ -88,7 +78,7 @@ def test_duckdb_sees_it_as_it_is_now(lake: Lake) -> None:
     with duckdb.connect() as connection:
         show_alerts(connection, lake.root)
         assert connection.execute("select notice_id, fall, minute from alerts").fetchall() == []
-        AlertsTable(lake, "shop").add([row(1)], now=NOW)
+        AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
         show_alerts(connection, lake.root)
         assert connection.execute("select notice_id, fall from alerts").fetchall() == [("n1", 0.4)]
 
