@@ -57,7 +57,7 @@ def test_an_alert_is_open_until_its_end_was_told_or_all_of_it_is_over() -> None:
 
 
 def test_the_terminal_shows_a_line_for_each_from_the_oldest_on() -> None:
-    later = {"raised": NOON + timedelta(hours=1), "since": NOON + timedelta(minutes=55)}
+    later: dict[str, Any] = {"raised": NOON + timedelta(hours=1), "since": NOON + timedelta(minutes=55)}
     lines = shown(
         listed(
             row("raised", 61, alert="a2", told=False, quiet="known", step="pay [bold]", kind="outage", **later),
