@@ -1,7 +1,7 @@
 """From events on Kafka to a message at a webhook: how late, and how often, while worker and agent are killed.
 
-    python -m benchmarks.alerts.end_to_end --seeds 5 --kills 6
-    python -m benchmarks.alerts.end_to_end --real-time
+    PYTHONPATH=.:benchmarks python -m alerts.end_to_end --seeds 5 --kills 6
+    PYTHONPATH=.:benchmarks python -m alerts.end_to_end --real-time
 
 A shop whose mobile people (100 asks a minute) say yes 40 % less for fifty minutes, after a day and a half of history;
 embedded broker, worker, alert agent and web server are processes and sockets as in production.  Without
