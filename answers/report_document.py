@@ -146,6 +146,7 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
             ("Asked now", "right"),
             ("Drop-off now", "right"),
             ("Change, points", "right"),
+            ("Its interval", "right"),
             ("Verdict", "left"),
         ),
         tuple(
@@ -155,7 +156,7 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
                 percent(row.change.earlier.value),
                 count(row.later[0]),
                 percent(row.change.later.value),
-                _points(row) if row.change.is_enough else "–",
+                *(_points(row) if row.change.is_enough else ("–", "–")),
                 verdict(row),
             )
             for row in rows
@@ -164,9 +165,9 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
     )
 
 
-def _points(row: DropOffChange) -> str:
+def _points(row: DropOffChange) -> tuple[str, str]:
     value, low, high = (100 * part for part in row.change.difference)
-    return f"{value:+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{value:+.1f}", f"{low:+.1f} to {high:+.1f}"
 
 
 def _ladder_blocks(rows: Sequence[TierRow], unit: Unit) -> Iterator[Block]:

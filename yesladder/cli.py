@@ -23,6 +23,7 @@ from yesladder.dashboarding import dashboard
 from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
 from yesladder.progress import bars, progress_bar, status
 from yesladder.reporting import report
+from yesladder.scheduling import schedule
 from yesladder.settings import Settings, read_settings
 from yesladder.walking import walk
 
@@ -703,6 +704,7 @@ for _command in (
     leaps,
     momentum,
     report,
+    schedule,
     standing,
     tiers,
     too_soon,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ladder.errors import UsageError
+from ladder.errors import UsageError, YesladderError
 from ladder.tiers import Ladder
 from yesladder.datasets import ATTRIBUTION
 from yesladder.options import json_option, print_json, settings_options
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from answers.facts import ReportFacts
     from answers.gather import Asked
     from answers.report_formats import Format
+    from answers.sending import Carriers
+    from answers.targets import Target
 
 
 @click.command()
@@ -47,6 +50,13 @@ if TYPE_CHECKING:
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), help="The file.  [default: WAREHOUSE/reports/report.html]"
 )
+@click.option(
+    "--send",
+    "targets",
+    multiple=True,
+    metavar="TARGET",
+    help="Also send it: mailto:ann@shop.example,ben@..., slack+https://..., https://..., s3://BUCKET/KEY or a path.",
+)
 @json_option
 def report(
     period: str | None,
@@ -56,30 +66,59 @@ def report(
     segment: str | None,
     how: str | None,
     out: Path | None,
+    targets: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
     """One self-contained file: what changed, the ladder, its leaks, and the state of the data.
 
     With --period, --since or --until it is on these days alone and compares them with as much before.  --period week
-    --until 2026-03-18 is on the last week that was over on that day.
+    --until 2026-03-18 is on the last week that was over on that day.  docs/reports.md tells of sending and scheduling.
 
     Example: yesladder report --period week --format pdf --out friday.pdf
     """
     from answers.page import write_page
     from answers.report_formats import rendered
+    from answers.targets import parse_target
 
     settings = read_settings(**options)
     now = datetime.now(UTC)
     asked = asked_of(period, since and since.date(), until and until.date(), unit, segment, today=now.date())
     chosen = cast("Format", how or _by_suffix(out))
     path = out or settings.warehouse / "reports" / f"report.{chosen}"
+    wanted = [target for text in targets for target in parse_target(text)]
+    by = settings.carriers()
     facts = facts_of(settings.warehouse, settings.load_ladder(), now=now, out=path, asked=asked)
-    write_page(rendered(facts, chosen), path)
+    is_written = out is not None or not wanted
+    if is_written:
+        write_page(rendered(facts, chosen), path)
+    sent, faults = _send_all(facts, chosen, wanted, by)
     if as_json:
-        print_json({"report": str(path), **told(facts)})
+        print_json({"report": str(path) if is_written else None, "sent": sent, "faults": faults, **told(facts)})
     else:
-        click.echo(str(path))
+        for line in [*([str(path)] if is_written else []), *(f"sent to {name}" for name in sent)]:
+            click.echo(line)
+    if faults:
+        raise YesladderError("; ".join(faults))
+
+
+def _send_all(facts: ReportFacts, how: Format, targets: Sequence[Target], by: Carriers) -> tuple[list[str], list[str]]:
+    """The names of the targets that got it, and what went wrong with the others."""
+    from answers.letter import letter
+    from answers.sending import send
+
+    sent: list[str] = []
+    faults: list[str] = []
+    if not targets:
+        return sent, faults
+    written = letter("report", facts, how)
+    for target in targets:
+        try:
+            send(written, target, by, say=lambda words: click.echo(words, err=True))
+            sent.append(target.name)
+        except YesladderError as error:
+            faults.append(str(error))
+    return sent, faults
 
 
 def facts_of(warehouse: Path, ladder: Ladder, *, now: datetime, out: Path, asked: Asked | None) -> ReportFacts:

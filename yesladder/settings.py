@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,7 +18,8 @@ from ladder.durations import format_duration, parse_duration
 from ladder.errors import UsageError
 from ladder.tiers import MAX_DURATION, Ladder, builtin_ladder, load_ladder
 
-if TYPE_CHECKING:  # it brings numpy along
+if TYPE_CHECKING:  # they bring numpy, or httpx, along
+    from answers.sending import Carriers
     from stream.alerts_config import AlertsConfig
 
 PREFIX = "YESLADDER_"
@@ -113,6 +114,18 @@ class Settings(BaseSettings):
     alerts_group: str = Field("yesladder-alerts", description="the alert agent's consumer group")
     alerts_host: str = Field("127.0.0.1", description="the address of the alert agent's health and metrics")
     alerts_port: int = Field(6067, ge=0, le=65535, description="port of the agent's health and metrics; 0: none")
+    schedules: Path | None = Field(None, description="the file of scheduled reports; without it ./schedules.toml")
+    smtp_host: str | None = Field(None, description="the server that sends the mails of reports")
+    smtp_port: int | None = Field(
+        None, ge=1, le=65535, description="its port; without it 587 for starttls, 465 for tls, 25 for none"
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field("starttls", description="how to speak to it")
+    smtp_user: str | None = Field(None, description="user name at it, where it asks for one")
+    smtp_password: SecretStr | None = Field(None, description="password at it")
+    smtp_from: str | None = Field(None, description="whom the mails are from: an address, or `Name <address>`")
+    s3_endpoint: str | None = Field(
+        None, description="address of the S3 server for reports, where it is not Amazon's, such as http://minio:9000"
+    )
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
     upkeep_every: Duration = Field(
         timedelta(days=1), description="how often `up` mends late data and compacts the lake; 0s: never"
@@ -161,6 +174,24 @@ class Settings(BaseSettings):
             certificate_file=self.certificate_file,
             key_file=self.key_file,
         )
+
+    def schedules_file(self) -> Path:
+        """Where scheduled reports are written down, if any are."""
+        return Path("schedules.toml") if self.schedules is None else self.schedules
+
+    def carriers(self) -> Carriers:
+        """By what reports are sent.  ``UsageError`` where there is a mail server and nobody whom mails are from."""
+        from answers.sending import Carriers, MailServer
+
+        if self.smtp_host is None:
+            return Carriers(None, self.s3_endpoint)
+        if self.smtp_from is None or "@" not in self.smtp_from.strip("<> "):
+            raise UsageError(f"{PREFIX}SMTP_FROM: say whom mails are from, such as reports@shop.example")
+        password = None if self.smtp_password is None else self.smtp_password.get_secret_value()
+        server = MailServer(
+            self.smtp_host, self.smtp_from, self.smtp_port, self.smtp_security, self.smtp_user, password
+        )
+        return Carriers(server, self.s3_endpoint)
 
     def spool_folder(self) -> Path:
         """Where the collector spools."""

@@ -6,7 +6,6 @@ import re
 import xml.etree.ElementTree as ET
 import zlib
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -14,43 +13,12 @@ from rich.cells import cell_len
 
 from answers.charts import picture
 from answers.document import Answers, Bullets, Heading, Heat, Table, Whiskers
-from answers.facts import Health, Quality, ReportFacts
 from answers.harmless import LONGEST, harmless, harmless_name
 from answers.markdown import escaped, markdown
 from answers.pdf import pdf
 from answers.report_document import in_short, report_document, title
-from ladder.tiers import Ladder, Mark, Rule
-from tests.suites.counted_rows import counted_step, counted_tier
 from tests.suites.hostile_names import HOSTILE
-from tests.suites.period_facts import changes, week_facts
-from tests.suites.report_facts import ask_facts
-
-NOW = datetime(2026, 3, 16, 8, 0, tzinfo=UTC)
-
-
-def facts_with(name: str) -> ReportFacts:
-    """A report in which everything that can have a name has this one."""
-    tiers = tuple(f"{name} {n}" for n in range(1, 4))
-    return ReportFacts(
-        ladder=Ladder(name, tiers, (Rule(name, {}, tuple(Mark(n, "yes", name) for n in (1, 2, 3))),)),
-        written_at=NOW,
-        first_at=datetime(2026, 3, 9, 1, tzinfo=UTC),
-        last_at=datetime(2026, 3, 15, 23, tzinfo=UTC),
-        events=1000,
-        sessions=280,
-        visitors=120,
-        per_session=tuple(counted_tier(n, tier, 100, 40, no=10) for n, tier in enumerate(tiers, start=1)),
-        per_visitor=tuple(counted_tier(n, tier, 90, 40) for n, tier in enumerate(tiers, start=1)),
-        steps=tuple(counted_step(n, name, 100, 40 - n) for n in (1, 2, 3)),
-        health=Health(1000, 3, {"bad_time": 2}, 5, landed_at=NOW, built_at=NOW, quality=Quality(NOW, (name,))),
-        asks=ask_facts(name, tiers=3),
-        attribution=f"Whose\nit is: {name}",
-        period=week_facts(
-            changes([(1, None, None, (1000, 500), (1000, 600)), (2, name, None, (99, 1), (99, 2)),
-                     (3, None, name, (99, 1), (99, 2))])
-        ),
-    )  # fmt: skip
-
+from tests.suites.named_facts import facts_with
 
 PLAIN = facts_with("poll")
 
@@ -91,7 +59,7 @@ def test_the_few_sentences_are_what_changed_and_where_most_is_lost() -> None:
 
 def test_the_numbers_are_those_of_the_facts() -> None:
     tables = [block for block in report_document(PLAIN).blocks if isinstance(block, Table)]
-    assert tables[0].rows[0] == ("poll 1", "1,000", "50.0%", "1,000", "60.0%", "+10.0 (+4.7 to +15.2)", "rose")
+    assert tables[0].rows[0] == ("poll 1", "1,000", "50.0%", "1,000", "60.0%", "+10.0", "+4.7 to +15.2", "rose")
     assert tables[1].rows[1] == ("2", "poll 2", "100", "40", "10", "50", "60.0%", "50.2% to 69.1%", "0", "40")
     assert [row[:2] for row in tables[-2].rows] == [
         ("Landed", "1,000"),

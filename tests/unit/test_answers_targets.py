@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from answers.targets import Target, file_of, parse_target
+from ladder.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("mailto:ann@shop.example", [("mail", "ann@shop.example")]),
+        ("mailto:a@x.example, b%2Bn@x.example,a@x.example", [("mail", "a@x.example"), ("mail", "b+n@x.example")]),
+        ("slack+https://hooks.slack.com/services/a/b", [("slack", "https://hooks.slack.com/services/a/b")]),
+        ("https://chat.example/hooks/1?x=2", [("webhook", "https://chat.example/hooks/1?x=2")]),
+        ("s3://bucket/reports/weekly.html", [("s3", "bucket/reports/weekly.html")]),
+        ("s3://bucket/reports/", [("s3", "bucket/reports/")]),
+        ("reports/friday.html", [("file", "reports/friday.html")]),
+        ("C:weird name.html", [("file", "C:weird name.html")]),
+        ("file:///tmp/a%20b.html", [("file", "/tmp/a b.html")]),
+    ],
+)  # fmt: skip
+def test_a_target_says_what_and_where(text: str, wanted: list[tuple[str, str]]) -> None:
+    assert [(target.kind, target.where) for target in parse_target(text)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("mailto:", "'' is no mail address"),
+        ("mailto:ann", "'ann' is no mail address"),
+        ("mailto:a@b.example,x\r\nBcc: e@evil.example", "is no mail address"),
+        ("mailto:a%0d%0aBcc:e@evil.example", "is no mail address"),
+        ("mailto:ünal@x.example", "is no mail address"),
+        ("slack+https:///x", "no web address"),
+        ("https://host:notaport/", "no web address"),
+        ("s3://bucket", "write s3://BUCKET/KEY"),
+        ("s3://key:secret@bucket/x", "credentials come from the environment"),
+        ("ftp://x/y", "there are a path, mailto:ADDRESS"),
+        ("", "there are a path, mailto:ADDRESS"),
+    ],
+)
+def test_what_is_no_target_is_refused_in_words(text: str, words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_target(text)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_keeps_the_secret_of_a_webhook() -> None:
+    (target,) = parse_target("slack+https://user:pw@hooks.slack.com/services/T0/B0/secret?token=secret")
+    assert target.name == f"slack hooks.slack.com ({target.digest[:6]})"
+    assert "secret" not in target.digest
+    assert Target("mail", "ann@x.example").name == "mail ann@x.example"
+
+
+def test_only_chat_cannot_tell_a_second_copy() -> None:
+    kinds = ("file", "mail", "slack", "webhook", "s3")
+    assert [kind for kind in kinds if not Target(kind, "x").knows_copies] == ["slack"]
+
+
+def test_a_folder_gets_a_file_of_the_reports_name(tmp_path: Path) -> None:
+    assert file_of(Target("file", str(tmp_path)), "week.html") == f"{tmp_path}/week.html"
+    assert file_of(Target("file", f"{tmp_path}/new/"), "week.html") == f"{tmp_path}/new/week.html"
+    assert file_of(Target("file", f"{tmp_path}/a.html"), "week.html") == f"{tmp_path}/a.html"
+    assert file_of(Target("s3", "bucket/a/"), "week.html") == "bucket/a/week.html"
+    assert file_of(Target("s3", "bucket/a"), "week.html") == "bucket/a"

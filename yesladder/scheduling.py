@@ -1,0 +1,246 @@
+"""`yesladder schedule`: the commands that send reports by themselves."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ladder.errors import UsageError, YesladderError
+from yesladder.options import json_option, print_json, settings_options
+from yesladder.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from answers.letter import Letter
+    from answers.schedule_file import Schedule
+    from answers.schedule_run import Report
+    from answers.schedule_state import ScheduleState
+    from answers.targets import Target
+    from warehouse.periods import Days
+
+FILE = Path("schedules.toml")
+_LOOK_EVERY_S = 30.0
+_PATIENCE = timedelta(minutes=10)
+
+_file_option = click.option(
+    "--schedules",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=FILE,
+    show_default=True,
+    help="The file of schedules.",
+)
+
+
+@click.group()
+def schedule() -> None:
+    """Reports that are sent by themselves, as schedules.toml says: docs/reports.md.
+
+    Example: yesladder schedule check --schedules schedules.toml
+    """
+
+
+@schedule.command()
+@_file_option
+@settings_options("warehouse", "ladder")
+@click.option("--once", is_flag=True, help="Send what is due or failed, and end: for cron and Kubernetes.")
+@click.option("--failed", "failed_too", is_flag=True, help="Also try again what was given up.")
+@json_option
+def run(path: Path, once: bool, failed_too: bool, as_json: bool, **options: Any) -> None:
+    """Send each report when it is due, once; a missed time is made up for, the last one of several.
+
+    Without --once it goes on until it is stopped.  Exit code 1: something was not sent; it says what.
+
+    Example: yesladder schedule run --once
+    """
+    settings = read_settings(**options)
+    schedules = _load(path, settings)
+    if not once:
+        if as_json or failed_too:
+            raise UsageError("--json and --failed go with --once")
+        _run_on(path, settings, schedules)
+        return
+    reports = _pass(schedules, settings, at_once=True, failed_too=failed_too)
+    if as_json:
+        print_json({"reports": [report.to_dict() for report in reports]})
+    else:
+        for report in reports:
+            click.echo(report.line())
+        if not reports:
+            click.echo("nothing is due")
+    faulty = [report for report in reports if report.faults]
+    if faulty:
+        raise YesladderError("; ".join(f"{report.name}: {'; '.join(report.faults)}" for report in faulty))
+
+
+@schedule.command("list")
+@_file_option
+@settings_options("warehouse")
+@json_option
+def list_(path: Path, as_json: bool, **options: Any) -> None:
+    """When each report goes out next, and what became of the last one.
+
+    Example: yesladder schedule list --json
+    """
+    from answers.schedule_file import as_dict, load_schedules
+    from answers.schedule_state import ScheduleState
+
+    settings = read_settings(**options)
+    now = datetime.now(UTC)
+    state = ScheduleState(settings.warehouse)
+    found = [
+        {**as_dict(one), "next_at": one.next(now).isoformat(), **_last(state, one.name)}
+        for one in load_schedules(path, now).values()
+    ]
+    if as_json:
+        print_json({"schedules": found})
+        return
+    table = Table("name", "when", "next (UTC)", "last on", "went", box=None, header_style="dim")
+    for one in found:
+        went = one["last"]
+        table.add_row(
+            one["name"],
+            one["at"],
+            datetime.fromisoformat(one["next_at"]).strftime("%a %d %b %H:%M"),
+            "-" if went is None else went["period"],
+            "-" if went is None else _went(went),
+        )
+    Console().print(table)
+
+
+@schedule.command()
+@_file_option
+@settings_options("warehouse", "ladder")
+@json_option
+def check(path: Path, as_json: bool, **options: Any) -> None:
+    """Whether the file is right, and what it needs is set; sends nothing.
+
+    Example: yesladder schedule check
+    """
+    schedules = _load(path, read_settings(**options))
+    now = datetime.now(UTC)
+    said = [
+        f"{one.name}: {one.when}, next {one.next(now):%Y-%m-%d %H:%M} UTC on the {one.every} from "
+        f"{one.period_at(one.next(now)).since}, to {', '.join(target.name for target in one.targets)}"
+        for one in schedules.values()
+    ]
+    if as_json:
+        print_json({"ok": True, "schedules": said})
+    else:
+        for line in said:
+            click.echo(line)
+
+
+def _load(path: Path, settings: Settings) -> dict[str, Schedule]:
+    """The schedules, with all that can be known wrong without sending anything."""
+    from answers.schedule_file import load_schedules
+
+    schedules = load_schedules(path, datetime.now(UTC))
+    settings.load_ladder()
+    kinds = {target.kind for one in schedules.values() for target in one.targets}
+    if "mail" in kinds and settings.carriers().mail is None:
+        raise UsageError("YESLADDER_SMTP_HOST and YESLADDER_SMTP_FROM: set them, for there are mails to send")
+    return schedules
+
+
+def _pass(
+    schedules: Mapping[str, Schedule], settings: Settings, *, at_once: bool = False, failed_too: bool = False
+) -> list[Report]:
+    from answers.schedule_run import run_due
+    from answers.schedule_state import ScheduleState
+    from answers.sending import send
+
+    by = settings.carriers()
+    state = ScheduleState(settings.warehouse)
+
+    def post(letter: Letter, target: Target) -> None:
+        send(letter, target, by, say=lambda words: click.echo(words, err=True))
+
+    with state.alone(_PATIENCE):
+        return run_due(
+            schedules, state, _maker(settings), post, lambda: datetime.now(UTC), at_once=at_once, failed_too=failed_too
+        )
+
+
+def _maker(settings: Settings) -> Callable[[Schedule, Days], Letter]:
+    """Reports of this warehouse as it is then.  One whose period was not over at the last build is not made."""
+    from answers.gather import Asked
+    from answers.letter import letter
+    from yesladder.reporting import facts_of
+
+    def make(schedule: Schedule, days: Days) -> Letter:
+        facts = facts_of(
+            settings.warehouse,
+            settings.load_ladder(),
+            now=datetime.now(UTC),
+            out=settings.warehouse / "reports" / "report.html",
+            asked=Asked(days, schedule.every, schedule.unit, schedule.segment),
+        )
+        if facts.period is None or facts.period.changes is None:
+            raise YesladderError("the marts were built before the period was over: run `yesladder build`")
+        return letter(schedule.name, facts, schedule.how)
+
+    return make
+
+
+def _run_on(path: Path, settings: Settings, schedules: Mapping[str, Schedule]) -> None:
+    """Until SIGINT or SIGTERM.  A changed file counts from the next look on; a wrong one is told, the old one stays."""
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    click.echo(f"sending by {path}: {', '.join(schedules) or 'nothing'}", err=True)
+    told, seen = "", _stamp(path)
+    while True:
+        try:
+            if _stamp(path) != seen:
+                seen = _stamp(path)
+                schedules = _load(path, settings)
+            for report in _pass(schedules, settings):
+                click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {report.line()}", err=True)
+            told = ""
+        except (YesladderError, OSError) as error:
+            if str(error) != told:
+                told = str(error)
+                click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {error}", err=True)
+        if stopping.wait(_LOOK_EVERY_S):
+            return
+
+
+def _stamp(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _last(state: ScheduleState, name: str) -> dict[str, Any]:
+    run = state.last_run(name)
+    if run is None:
+        return {"last": None}
+    return {
+        "last": {
+            "period": run.period,
+            "due_at": run.due_at.isoformat(),
+            "attempts": run.attempts,
+            "error": run.error,
+            "next_attempt_at": None if run.next_at is None else run.next_at.isoformat(),
+            "deliveries": [
+                {"target": one.target_name, "stage": one.stage, "error": one.error, "at": one.at.isoformat()}
+                for one in state.deliveries(name, run.period)
+            ],
+        }
+    }
+
+
+def _went(last: Mapping[str, Any]) -> str:
+    if not last["error"]:
+        return "sent"
+    again = last["next_attempt_at"]
+    return f"{'failed' if again is None else f'to be tried again {again[11:16]} UTC'}: {last['error']}"
