@@ -25,18 +25,8 @@ if TYPE_CHECKING:
     from answers.targets import Target
     from warehouse.periods import Days
 
-FILE = Path("schedules.toml")
 _LOOK_EVERY_S = 30.0
 _PATIENCE = timedelta(minutes=10)
-
-_file_option = click.option(
-    "--schedules",
-    "path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=FILE,
-    show_default=True,
-    help="The file of schedules.",
-)
 
 
 @click.group()
@@ -48,12 +38,11 @@ def schedule() -> None:
 
 
 @schedule.command()
-@_file_option
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "ladder", "schedules")
 @click.option("--once", is_flag=True, help="Send what is due or failed, and end: for cron and Kubernetes.")
 @click.option("--failed", "failed_too", is_flag=True, help="Also try again what was given up.")
 @json_option
-def run(path: Path, once: bool, failed_too: bool, as_json: bool, **options: Any) -> None:
+def run(once: bool, failed_too: bool, as_json: bool, **options: Any) -> None:
     """Send each report when it is due, once; a missed time is made up for, the last one of several.
 
     Without --once it goes on until it is stopped.  Exit code 1: something was not sent; it says what.
@@ -61,11 +50,11 @@ def run(path: Path, once: bool, failed_too: bool, as_json: bool, **options: Any)
     Example: yesladder schedule run --once
     """
     settings = read_settings(**options)
-    schedules = _load(path, settings)
+    schedules = load(settings)
     if not once:
         if as_json or failed_too:
             raise UsageError("--json and --failed go with --once")
-        _run_on(path, settings, schedules)
+        _run_on(settings, schedules)
         return
     reports = _pass(schedules, settings, at_once=True, failed_too=failed_too)
     if as_json:
@@ -81,10 +70,9 @@ def run(path: Path, once: bool, failed_too: bool, as_json: bool, **options: Any)
 
 
 @schedule.command("list")
-@_file_option
-@settings_options("warehouse")
+@settings_options("warehouse", "schedules")
 @json_option
-def list_(path: Path, as_json: bool, **options: Any) -> None:
+def list_(as_json: bool, **options: Any) -> None:
     """When each report goes out next, and what became of the last one.
 
     Example: yesladder schedule list --json
@@ -97,7 +85,7 @@ def list_(path: Path, as_json: bool, **options: Any) -> None:
     state = ScheduleState(settings.warehouse)
     found = [
         {**as_dict(one), "next_at": one.next(now).isoformat(), **_last(state, one.name)}
-        for one in load_schedules(path, now).values()
+        for one in load_schedules(settings.schedules_file(), now).values()
     ]
     if as_json:
         print_json({"schedules": found})
@@ -116,15 +104,14 @@ def list_(path: Path, as_json: bool, **options: Any) -> None:
 
 
 @schedule.command()
-@_file_option
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "ladder", "schedules")
 @json_option
-def check(path: Path, as_json: bool, **options: Any) -> None:
+def check(as_json: bool, **options: Any) -> None:
     """Whether the file is right, and what it needs is set; sends nothing.
 
     Example: yesladder schedule check
     """
-    schedules = _load(path, read_settings(**options))
+    schedules = load(read_settings(**options))
     now = datetime.now(UTC)
     said = [
         f"{one.name}: {one.when}, next {one.next(now):%Y-%m-%d %H:%M} UTC on the {one.every} from "
@@ -138,11 +125,11 @@ def check(path: Path, as_json: bool, **options: Any) -> None:
             click.echo(line)
 
 
-def _load(path: Path, settings: Settings) -> dict[str, Schedule]:
+def load(settings: Settings) -> dict[str, Schedule]:
     """The schedules, with all that can be known wrong without sending anything."""
     from answers.schedule_file import load_schedules
 
-    schedules = load_schedules(path, datetime.now(UTC))
+    schedules = load_schedules(settings.schedules_file(), datetime.now(UTC))
     settings.load_ladder()
     kinds = {target.kind for one in schedules.values() for target in one.targets}
     if "mail" in kinds and settings.carriers().mail is None:
@@ -190,8 +177,9 @@ def _maker(settings: Settings) -> Callable[[Schedule, Days], Letter]:
     return make
 
 
-def _run_on(path: Path, settings: Settings, schedules: Mapping[str, Schedule]) -> None:
+def _run_on(settings: Settings, schedules: Mapping[str, Schedule]) -> None:
     """Until SIGINT or SIGTERM.  A changed file counts from the next look on; a wrong one is told, the old one stays."""
+    path = settings.schedules_file()
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -201,7 +189,7 @@ def _run_on(path: Path, settings: Settings, schedules: Mapping[str, Schedule]) -
         try:
             if _stamp(path) != seen:
                 seen = _stamp(path)
-                schedules = _load(path, settings)
+                schedules = load(settings)
             for report in _pass(schedules, settings):
                 click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {report.line()}", err=True)
             told = ""

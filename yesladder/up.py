@@ -21,6 +21,7 @@ from warehouse.lake import Lake
 from warehouse.maintain import last_upkeep
 from yesladder.landing import wait_for, wait_until_landed
 from yesladder.processes import COLLECTING_AT, Part
+from yesladder.scheduling import load
 from yesladder.settings import Settings
 
 
@@ -35,6 +36,10 @@ def run_up(settings: Settings, kafka_port: int) -> None:
     settings.load_ladder()  # a wrong ladder is told here, before anything runs
     config = settings.load_alerts()
     alerts_file = settings.alerts_file()
+    schedules = settings.schedules_file()
+    has_schedules = settings.schedules is not None or schedules.exists()
+    if has_schedules:
+        load(settings)
     logs = settings.warehouse / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -88,6 +93,11 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         upkeep = [["resessionise", *where], ["maintain", *warehouse, *_upkeep_options(settings)]]
         every = format_duration(settings.build_every)
         console.print(f"warehouse  {settings.warehouse}   built every {every}; logs in {logs}")
+        if has_schedules:
+            sending = ["schedule", "run", *where, "--schedules", str(schedules)]
+            watchers.append(Part("scheduler", sending, logs / "scheduler.log"))
+            stack.callback(watchers[-1].stop)
+            console.print(f"reports    sent by {schedules}   (yesladder schedule list)")
         console.print("Ctrl-C stops all of it.")
         _keep_running([worker, collector, *watchers], ["build", *where], upkeep, settings, console, stopping)
         names = ["collector", "worker", *(part.name for part in watchers), *(["broker"] if embedded else [])]

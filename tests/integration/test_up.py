@@ -99,12 +99,18 @@ def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder:
     assert "Traceback" not in said
     assert said.rstrip().endswith("stopping: collector, worker, broker")
 
+    (folder / "schedules.toml").write_text(
+        '[weekly]\nperiod = "week"\nat = "mon 08:00"\ntargets = ["out/"]\n', encoding="utf-8"
+    )
     # Its broker has forgotten all of it; a second life goes on in the same lake, and builds the marts now and then.
     with up(folder, "second.log", "--ladder", folder / "ladder.toml", build_every="1s", upkeep_every="3s") as service:
         send(address(service), "Offer Shown", visitor="ben")
         service.until(lambda: "marts are up to date" in service.words(), patience_s=120)
         service.until(lambda: "  maintain: files now: events " in service.words(), patience_s=120)
         assert "  resessionise: " in service.words()
+        assert "reports    sent by schedules.toml" in service.words()
+        scheduler = folder / "warehouse-data" / "logs" / "scheduler.log"
+        assert scheduler.read_text(encoding="utf-8") == "sending by schedules.toml: weekly\n"
         assert service.stop(signal.SIGTERM) == 0
     assert (count(folder, "events"), count(folder, "sessions")) == (3, 2)
     until_none_is_left(folder)

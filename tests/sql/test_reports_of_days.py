@@ -18,12 +18,11 @@ from answers.report_document import report_document
 from ladder.clusters import Clustered
 from ladder.comparisons import change
 from ladder.errors import UsageError
-from tests.suites.seeded_lake import LADDER, LADDER_FILE, NOW, land, seeded_events
-from warehouse.build import build
+from tests.suites.reported_warehouse import reported_warehouse
+from tests.suites.seeded_lake import LADDER, NOW
 from warehouse.changes import VALUES_COMPARED, drop_off_changes
 from warehouse.counted import Slice
 from warehouse.drop_off import step_drop_off, tier_drop_off
-from warehouse.lake import Lake
 from warehouse.periods import Days, before
 from warehouse.quality import Gate
 from warehouse.query import run_sql
@@ -36,11 +35,7 @@ UNITS = ["session", "visitor"]
 
 @pytest.fixture(scope="module")
 def warehouse(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    lake = Lake(tmp_path_factory.mktemp("reported") / "lake")
-    land(lake, seeded_events(17, visitors=80))
-    build(lake, LADDER, gate=gate, now=NOW)
-    (lake.root.parent / "ladder.toml").write_text(LADDER_FILE, encoding="utf-8")
-    return lake.root.parent
+    return reported_warehouse(gate, tmp_path_factory)
 
 
 def rows(warehouse: Path, unit: str) -> list[dict[str, Any]]:
@@ -153,13 +148,12 @@ def test_a_report_on_a_week_holds_nothing_of_other_days(warehouse: Path) -> None
 
 
 def test_days_that_were_not_over_at_the_build_are_not_compared(warehouse: Path) -> None:
-    last = Days(NOW.date() - timedelta(days=1), NOW.date() + timedelta(days=1))
-    facts = gather(warehouse, LADDER, now=NOW + timedelta(days=9), asked=Asked(last, None))
-    assert facts.period is not None
-    assert facts.period.changes is None
     built = run_sql(warehouse, "select max(finished_at) as at from meta_builds").to_pylist()[0]["at"]
     assert isinstance(built, datetime)
-    assert last.begins < built < last.ends
+    for ends, is_compared in ((built.date(), True), (built.date() + timedelta(days=1), False)):
+        facts = gather(warehouse, LADDER, now=NOW, asked=Asked(Days(ends - timedelta(days=2), ends), None))
+        assert facts.period is not None
+        assert (facts.period.changes is not None) == is_compared
 
 
 Say = Callable[..., dict[str, Any]]

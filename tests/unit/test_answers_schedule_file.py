@@ -110,13 +110,13 @@ LONDON = WEEKLY + 'zone = "Europe/London"'
         (WEEKLY.replace("mon 08:00", "mon 25:00"), "schedules.toml: [it] at: 'mon 25:00' is no time for every week"),
         (WEEKLY.replace("mon", "moon"), "schedules.toml: [it] at: 'moon 08:00' is no time for every week"),
         (WEEKLY.replace('"week"', '"day"'), "schedules.toml: [it] at: 'mon 08:00' is no time for every day; write"),
-        (MONTHLY.replace("1 08", "31 08"), "schedules.toml: [it] at: '31 08:00' is no time for every month; write it as"),
+        (MONTHLY.replace("1 08", "31 08"), "schedules.toml: [it] at: '31 08:00' is no time for every month; write"),
         (WEEKLY + 'zone = "Moon"', "schedules.toml: [it] zone: there is no time zone 'Moon'"),
         (WEEKLY + 'zone = "../etc/passwd"', "schedules.toml: [it] zone: there is no time zone '../etc/passwd'"),
         (WEEKLY + 'segment = "x"', "schedules.toml: [it] segment: there is no 'x'; take page_url"),
         (WEEKLY.replace("out/", "ftp://x"), "schedules.toml: [it] target 'ftp://x': there are a path"),
         (WEEKLY.replace('["out/"]', "[]"), "schedules.toml: [it] targets: Expected `array` of length >= 1"),
-        (LONDON.replace("08:00", "00:30"), "schedules.toml: [it] at: at mon 00:30 Europe/London the week (of UTC) is over"),
+        (LONDON.replace("08:00", "00:30"), "schedules.toml: [it] at: at mon 00:30 Europe/London the week (of UTC)"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_told_in_one_line(text: str, words: str) -> None:

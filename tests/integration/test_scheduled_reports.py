@@ -1,0 +1,210 @@
+"""`yesladder schedule` and `report --send` as processes, between a mail server and a web server that fail at times."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.suites.command_line import YESLADDER, Service, environment
+from tests.suites.mail_server import Mailbox, mail_server
+from tests.suites.reported_warehouse import reported_warehouse
+from tests.suites.web_server import Web, web_server
+from warehouse.quality import Gate
+from yesladder.cli import main
+
+
+@pytest.fixture(scope="module")
+def built(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return reported_warehouse(gate, tmp_path_factory)
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    with web_server() as web:
+        yield web
+
+
+class Office:
+    """A warehouse with a schedule of which a report was due a minute ago."""
+
+    def __init__(self, built: Path, folder: Path, box: Mailbox, web: Web) -> None:
+        self.folder = folder
+        self.warehouse = built
+        for path in built.glob("schedules*"):
+            path.unlink()
+        due = datetime.now(UTC) - timedelta(minutes=1)
+        targets = ["mailto:ann@shop.example", web.url, f"slack+{web.url}", f"{folder}/out/"]
+        self.file = folder / "schedules.toml"
+        self.file.write_text(
+            f'[daily]\nperiod = "day"\nat = "{due:%H:%M}"\nformat = "md"\ntargets = {json.dumps(targets)}\n',
+            encoding="utf-8",
+        )
+        self.settings = {
+            "warehouse": str(built),
+            "ladder": str(built / "ladder.toml"),
+            "smtp_host": "127.0.0.1",
+            "smtp_port": str(box.port),
+            "smtp_security": "none",
+            "smtp_from": "reports@shop.example",
+        }
+
+    def begin(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*YESLADDER, "schedule", "run", "--once", "--json"],
+            cwd=self.folder,
+            env=environment(**self.settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def once(self) -> tuple[int, list[dict[str, Any]]]:
+        process = self.begin()
+        out, _ = process.communicate(timeout=120)
+        return process.returncode, json.loads(out)["reports"]
+
+
+@pytest.fixture
+def office(built: Path, tmp_path: Path, box: Mailbox, web: Web) -> Office:
+    return Office(built, tmp_path, box, web)
+
+
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """A command in this process and the office's folder: its exit code, output and error output."""
+    monkeypatch.chdir(office.folder)
+    for name, value in office.settings.items():
+        monkeypatch.setenv(f"YESLADDER_{name.upper()}", value)
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["yesladder", *arguments])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        said = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, said.out, said.err
+
+    return command
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 90
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_killed_between_sending_and_noting_nothing_comes_twice_that_cannot_be_told(
+    office: Office, box: Mailbox, web: Web, here: Here
+) -> None:
+    """The mail server, the webhook and the chat each hang with the report in their hands when the process is killed."""
+    box.faults = ["hang"]
+    process = office.begin()
+    wait_for(lambda: len(box.arrived) == 1)
+    process.kill()
+    process.communicate()
+    web.faults = ["hang"]
+    process = office.begin()
+    wait_for(lambda: len(web.calls) == 1)
+    process.kill()
+    process.communicate()
+    web.faults = [200, "hang"]
+    process = office.begin()
+    wait_for(lambda: len(web.calls) == 3)
+    process.kill()
+    process.communicate()
+    code, (report,) = office.once()
+    assert code == 1
+    assert len(report["faults"]) == 1
+    assert "may have got it or not, and is not sent it again" in report["faults"][0]
+    mails, keys = box.ids, [call.key for call in web.calls]
+    assert (len(mails), len(set(mails))) == (2, 1)
+    assert keys == [keys[0], keys[0], None]
+    assert keys[0] is not None
+    assert office.once() == (0, [])
+    last = json.loads(here("schedule", "list", "--json")[1])["schedules"][0]["last"]
+    stages = sorted((one["target"].split()[0], one["stage"]) for one in last["deliveries"])
+    assert stages == [("file", "sent"), ("mail", "sent"), ("slack", "unsure"), ("webhook", "sent")]
+    (file,) = (office.folder / "out").iterdir()
+    assert file.read_text(encoding="utf-8").startswith("# small: where people drop off, ")
+
+
+def test_two_schedulers_at_once_send_each_report_once(office: Office, box: Mailbox, web: Web) -> None:
+    processes = [office.begin() for _ in range(2)]
+    found = [json.loads(process.communicate(timeout=120)[0])["reports"] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sorted(len(reports) for reports in found) == [0, 1]
+    assert (len(box.arrived), len(web.calls)) == (1, 2)
+
+
+def test_the_scheduler_goes_on_until_it_is_stopped(office: Office, box: Mailbox, web: Web) -> None:
+    web.faults = [404]
+    log = office.folder / "schedule.log"
+    with Service("schedule", "run", cwd=office.folder, log=log, settings=office.settings) as service:
+        service.until(lambda: "again" in service.words())
+        assert service.stop(signal.SIGTERM) == 0
+    assert len(box.arrived) == 1
+    words = service.words()
+    assert "sent mail ann@shop.example" in words
+    assert "answered 404 ok" in words
+
+
+def test_a_report_is_sent_by_hand_and_says_what_failed(box: Mailbox, web: Web, here: Here) -> None:
+    web.faults = [410]
+    to = ["--send", "mailto:ann@shop.example", "--send", web.url]
+    code, out, error = here("report", "--period", "day", "--format", "md", *to)
+    assert (code, out) == (1, "sent to mail ann@shop.example\n")
+    assert error.startswith("yesladder: webhook 127.0.0.1 (")
+    assert error.endswith(") answered 410 ok\n")
+    assert len(box.arrived) == 1
+
+
+def test_what_is_missing_is_told_before_anything_is_sent(
+    here: Here, box: Mailbox, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert here("schedule", "check")[0] == 0
+    monkeypatch.delenv("YESLADDER_SMTP_HOST")
+    for command in (["schedule", "check"], ["schedule", "run", "--once"], ["schedule", "run"]):
+        code, out, error = here(*command)
+        assert (code, out) == (2, "")
+        assert error.startswith("yesladder: YESLADDER_SMTP_HOST and YESLADDER_SMTP_FROM: set them")
+    assert (box.arrived, web.calls) == ([], [])
+
+
+def test_marts_from_before_the_period_was_over_send_nothing(
+    office: Office, here: Here, box: Mailbox, web: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The build is made to lie two days back."""
+    old = tmp_path / "old"
+    shutil.copytree(office.warehouse, old, ignore=shutil.ignore_patterns("schedules*"))
+    with duckdb.connect(str(old / "marts.duckdb")) as marts:
+        marts.execute("update main.meta_builds set finished_at = finished_at - interval 2 day")
+    monkeypatch.setenv("YESLADDER_WAREHOUSE", str(old))
+    code, out, _ = here("schedule", "run", "--once", "--json")
+    (report,) = json.loads(out)["reports"]
+    assert code == 1
+    assert report["faults"] == [
+        "the report cannot be made: the marts were built before the period was over: run `yesladder build`"
+    ]
+    assert (box.arrived, web.calls) == ([], [])
