@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak assets clean
+.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak example assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +60,9 @@ bench: install  ## every benchmark; see benchmarks/README.md
 
 soak: install  ## an hour at a steady rate on Apache Kafka, with builds and upkeep: MINUTES=60
 	PYTHONPATH=. $(BIN)/python benchmarks/soak.py --minutes $(or $(MINUTES),60)
+
+example: install  ## make the reports anew that stand as examples in docs/examples
+	$(BIN)/python -P docs/examples/make.py
 
 assets:  ## bundle the charts anew (needs Node)
 	sh answers/assets/build.sh

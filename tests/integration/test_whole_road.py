@@ -10,7 +10,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +21,9 @@ import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
+from answers.gather import Asked, gather
+from answers.markdown import markdown
+from answers.report_document import report_document
 from ladder.tables import TABLES
 from ladder.tiers import Ladder, load_ladder
 from producers.columns import ColumnMap
@@ -31,9 +34,11 @@ from tests.suites.command_line import Service, run, run_json
 from tests.suites.raw_file_oracle import tier_table
 from warehouse.build import build
 from warehouse.lake import Claim, Lake
+from warehouse.periods import last_finished
 from warehouse.quality import Gate
 from warehouse.query import run_sql
 from yesladder.backfill import Backfilled, backfill
+from yesladder.datasets import load
 
 ROOT = Path(__file__).parents[2]
 DATASETS = ["moodle_edify", "snowplow_web", "otto_mini"]
@@ -525,3 +530,21 @@ def test_a_file_that_breaks_off_is_an_error_and_nothing_of_it_lands(lines: list[
     assert {name: rows.height for name, rows in tables(Lake(tmp_path / "w" / "lake")).items()} == dict.fromkeys(
         TABLES, 0
     )
+
+
+def test_the_example_report_in_the_docs_is_that_of_the_demo(moodle: Demo) -> None:
+    """`make example` writes it, from the file; only its times are other ones."""
+    asked = Asked(last_finished("month", date(2018, 5, 3)), "month")
+    facts = gather(
+        moodle.folder,
+        load_ladder(ladder_file("moodle_edify")),
+        now=datetime.now(UTC),
+        attribution=load("moodle_edify").attribution,
+        asked=asked,
+    )
+    written = markdown(report_document(facts)).splitlines()
+    example = (ROOT / "docs" / "examples" / "report-moodle-edify.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in written if "were built" not in line] == [
+        line for line in example if "were built" not in line
+    ]
+    assert len(written) == len(example) > 100

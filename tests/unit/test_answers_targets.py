@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-from answers.targets import Target, file_of, parse_target
+from answers.targets import Kind, Target, file_of, parse_target
 from ladder.errors import UsageError
 
 
@@ -57,8 +58,7 @@ def test_a_name_keeps_the_secret_of_a_webhook() -> None:
 
 
 def test_only_chat_cannot_tell_a_second_copy() -> None:
-    kinds = ("file", "mail", "slack", "webhook", "s3")
-    assert [kind for kind in kinds if not Target(kind, "x").knows_copies] == ["slack"]
+    assert [kind for kind in get_args(Kind) if not Target(kind, "x").knows_copies] == ["slack"]
 
 
 def test_a_folder_gets_a_file_of_the_reports_name(tmp_path: Path) -> None:

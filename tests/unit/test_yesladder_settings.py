@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from answers.sending import Carriers, MailServer
 from ladder.errors import UsageError
 from ladder.tiers import builtin_ladder
 from yesladder.settings import PREFIX, Settings, read_settings
@@ -71,18 +72,36 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "alerts_group": ("h", "h"),
         "alerts_host": ("0.0.0.0", "0.0.0.0"),
         "alerts_port": ("0", 0),
+        "schedules": ("s.toml", Path("s.toml")),
+        "smtp_host": ("mail.example", "mail.example"),
+        "smtp_port": ("2525", 2525),
+        "smtp_security": ("tls", "tls"),
+        "smtp_user": ("ann", "ann"),
+        "smtp_from": ("Reports <r@shop.example>", "Reports <r@shop.example>"),
+        "s3_endpoint": ("http://minio:9000", "http://minio:9000"),
         "build_every": ("1d", timedelta(days=1)),
         "upkeep_every": ("0s", timedelta()),
         "keep": ("0s", timedelta()),
         "retain": ("400d", timedelta(days=400)),
     }
-    assert {*given, "password"} == set(Settings.model_fields)
+    assert {*given, "password", "smtp_password"} == set(Settings.model_fields)
     for name, (text, _) in given.items():
         monkeypatch.setenv(PREFIX + name.upper(), text)
     monkeypatch.setenv("YESLADDER_PASSWORD", "secret")
+    monkeypatch.setenv("YESLADDER_SMTP_PASSWORD", "also secret")
     settings = read_settings()
     assert {name: getattr(settings, name) for name in given} == {name: value for name, (_, value) in given.items()}
     assert settings.connection().password == "secret"
+    server = MailServer("mail.example", "Reports <r@shop.example>", 2525, "tls", "ann", "also secret")
+    assert settings.carriers() == Carriers(server, "http://minio:9000")
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize("sender", [None, "reports", "Reports <>"])
+def test_a_mail_server_needs_somebody_whom_mails_are_from(sender: str | None) -> None:
+    assert read_settings(smtp_from=sender).carriers() == Carriers()
+    with pytest.raises(UsageError, match="YESLADDER_SMTP_FROM: say whom mails are from"):
+        read_settings(smtp_host="mail.example", smtp_from=sender).carriers()
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
