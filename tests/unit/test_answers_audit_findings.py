@@ -164,6 +164,12 @@ def test_a_named_point_has_the_step_that_is_lacking_and_a_plain_leap_what_lies_b
     )
 
 
+def test_the_surest_point_is_told_first() -> None:
+    lows = [one.odds_times_lower_low for one in hostile("plain")[0].frictions]
+    assert len(lows) == 2
+    assert lows[0] > lows[1] > 1.5
+
+
 def test_who_had_the_step_in_between_does_not_lack_it() -> None:
     of = ladder(("read", "watch the video", "sign up", "book a demo", "buy"))
     for bridged, kind in ((8000, "leap"), (4500, "demo anxiety"), (100, "demo anxiety")):

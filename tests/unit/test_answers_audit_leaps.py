@@ -73,6 +73,9 @@ def test_a_leap_over_rungs_is_measured_by_the_same_step_then_by_its_tier_then_by
         assert found.excess == pytest.approx(log(odds(rate) / odds(0.2)), abs=1e-3)
         assert found.expected_rate == pytest.approx(rate, abs=1e-3)
     assert comparisons((leap,), two) == ()
+    few = replace(same, asked=FEWEST - 1, yes=1)
+    found = {one.way: one for one in comparisons((leap, few, other), two)}[leap]
+    assert found.against == "what is asked of this tier in order"
 
 
 def test_a_leap_over_rungs_that_people_take_as_gladly_is_no_friction() -> None:
@@ -86,6 +89,16 @@ def test_too_few_people_are_never_judged_and_never_judge() -> None:
     enough = replace(few, asked=FEWEST)
     assert enough in {one.way for one in comparisons((*in_order(*EVEN), enough), ladder())}
     assert comparisons((way(0, 3, 1000, 0), way(2, 3, FEWEST - 1, 20)), ladder()) == ()
+
+
+def test_a_rung_of_too_few_people_is_nobodys_neighbour() -> None:
+    few = way(2, 3, FEWEST - 1, 1)
+    others = (*in_order(0.8, 0.7), *in_order(*EVEN)[3:])
+    with_it, without = (
+        {one.way.tier: one.excess for one in comparisons(ways, ladder())} for ways in ((*others, few), others)
+    )
+    assert with_it == without
+    assert with_it.keys() == {1, 2, 4, 5}
 
 
 def test_a_ladder_with_a_single_fall_has_nothing_to_compare_it_with() -> None:
