@@ -12,12 +12,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 def as_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Text that a spreadsheet would take for a formula has an apostrophe before it; None is empty."""
+    lines = [_line(head), *(_line([harmless(one) if isinstance(one, str) else one for one in row]) for row in rows)]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _line(cells: Sequence[object]) -> str:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([harmless(value) if isinstance(value, str) else value for value in row])
-    return text.getvalue()
+    # Only what is in the line's end is quoted as one: a bare carriage return would begin a line, for a spreadsheet.
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
 
 
 def harmless(text: str) -> str:

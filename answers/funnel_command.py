@@ -13,18 +13,23 @@ MANY = ("steps", "step_window", "exclude", "step_where", "optional", "first_ever
 
 ONE = ("order", "window", "unit", "where", "by", "attribution", "hold", "since", "until", "trend")
 
+_PLAIN = {"order": "ordered", "unit": "visitor"}
+
 NUMBERS = ("optional", "first_ever", "first_matching")
 
 
 def as_command(given: Mapping[str, Any], more: Sequence[str] = ()) -> str:
-    """`yesladder funnel` with these options of ``answers.funnel_question.ask``; what is empty is left out."""
+    """`yesladder funnel` with these options of ``answers.funnel_question.ask``.
+
+    What is empty or the default is left out.
+    """
     words = ["yesladder", "funnel"]
     if given.get("steps"):
         words += ["--steps", *given["steps"]]
     for name in (*MANY[1:], *ONE):
         values: Sequence[Any] = (given.get(name) or ()) if name in MANY else (given.get(name),)
         for value in values:
-            words += [] if value in (None, "") else [f"--{name.replace('_', '-')}", str(value)]
+            words += [] if value in (None, "", _PLAIN.get(name)) else [f"--{name.replace('_', '-')}", str(value)]
     return shlex.join([*words, *more])
 
 

@@ -119,18 +119,22 @@ def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
 @settings_options(
     "warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes", "build_every",
     "step_minutes", "alerts",
+    "dashboard_host", "dashboard_port",
 )  # fmt: skip
 @click.option(
     "--kafka-port", type=click.IntRange(1, 65535), default=9092, show_default=True, help="Port of the embedded broker."
 )
-def up(kafka_port: int, **options: Any) -> None:
-    """Collector, worker, alerts (where there is an alerts.toml), scheduled builds and upkeep; Ctrl-C stops all of it.
+@click.option("--no-dashboard", is_flag=True, help="Without the dashboard.")
+def up(kafka_port: int, no_dashboard: bool, **options: Any) -> None:
+    """Collector, worker, dashboard, alerts (where there is an alerts.toml), scheduled builds and upkeep.
+
+    Ctrl-C stops all of it.
 
     Example: yesladder up --ladder ladders/shop.toml --write-keys my-site
     """
     from yesladder.up import run_up
 
-    run_up(read_settings(**options), kafka_port)
+    run_up(read_settings(**options), kafka_port, with_dashboard=not no_dashboard)
 
 
 @cli.command()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from yesladder.options import Command, settings_options
 from yesladder.settings import PREFIX, Settings, read_settings
+
+if TYPE_CHECKING:
+    from answers.dashboard.doors import Doors
 
 SHOWING_AT = "dashboard at "
 """What it says before its address, once it takes requests."""
@@ -44,7 +47,6 @@ def dashboard(funnels: Path, **options: Any) -> None:
     Example: yesladder dashboard --ladder ladders/shop.toml --port 8090
     """
     from answers.dashboard.app import Dashboard, create_app
-    from answers.dashboard.doors import doors
     from producers.serving import serve
 
     settings = read_settings(**{name: value for name, value in options.items() if value is not False})
@@ -53,13 +55,7 @@ def dashboard(funnels: Path, **options: Any) -> None:
         Dashboard(
             settings.warehouse,
             settings.load_ladder,
-            doors(
-                settings.dashboard_host,
-                password_file=settings.dashboard_password_file,
-                trusted_header=settings.dashboard_trusted_header,
-                proxies=settings.dashboard_proxies,
-                names=settings.dashboard_names,
-            ),
+            doors_of(settings),
             funnels=funnels,
             allows_sql=settings.dashboard_sql,
         )
@@ -70,3 +66,25 @@ def dashboard(funnels: Path, **options: Any) -> None:
         settings.dashboard_port,
         on_ready=lambda url: click.echo(f"{SHOWING_AT}{url}"),
     )
+
+
+def doors_of(settings: Settings) -> Doors:
+    """Whom it lets in.  Raises ``UsageError`` where that would be anybody."""
+    from answers.dashboard.doors import doors
+
+    return doors(
+        settings.dashboard_host,
+        password_file=settings.dashboard_password_file,
+        trusted_header=settings.dashboard_trusted_header,
+        proxies=settings.dashboard_proxies,
+        names=settings.dashboard_names,
+    )
+
+
+def dashboard_options(settings: Settings) -> list[str]:
+    """The options that make a process of its own the dashboard of these settings."""
+    found = []
+    for name in ("host", "port", "password_file", "trusted_header", "proxies", "names"):
+        value = getattr(settings, f"dashboard_{name}")
+        found += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
+    return [*found, *(["--sql"] if settings.dashboard_sql else [])]

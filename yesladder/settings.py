@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     worker_port: int = Field(6066, ge=0, le=65535, description="port of a worker's health and metrics; 0: none")
     dashboard_host: str = Field("127.0.0.1", description="the address the dashboard listens on")
     dashboard_port: int = Field(
-        8090, ge=0, le=65535, description="the port the dashboard listens on; 0 takes a free one (`up`: none)"
+        8090, ge=0, le=65535, description="the port the dashboard listens on; 0 takes a free one"
     )
     dashboard_password_file: Path | None = Field(
         None, description="file whose first line is the dashboard's password (any user name); needed but on loopback"

@@ -17,15 +17,17 @@ from rich.console import Console
 from ladder.durations import format_duration
 from ladder.errors import UsageError, YesladderError
 from producers.embedded import EmbeddedBroker
+from warehouse.built import MARTS
 from warehouse.lake import Lake
 from warehouse.maintain import last_upkeep
+from yesladder.dashboarding import SHOWING_AT, dashboard_options, doors_of
 from yesladder.landing import wait_for, wait_until_landed
 from yesladder.processes import COLLECTING_AT, Part
 from yesladder.scheduling import load
 from yesladder.settings import Settings
 
 
-def run_up(settings: Settings, kafka_port: int) -> None:
+def run_up(settings: Settings, kafka_port: int, *, with_dashboard: bool = True) -> None:
     """Start the parts, keep them running, build the marts now and then; SIGINT or SIGTERM ends all of it in order.
 
     The collector goes first, so that nothing new comes in; then the worker commits what is under way; then the broker.
@@ -40,6 +42,8 @@ def run_up(settings: Settings, kafka_port: int) -> None:
     has_schedules = settings.schedules is not None or schedules.exists()
     if has_schedules:
         load(settings)
+    if with_dashboard:
+        doors_of(settings)  # and a dashboard that would be open to everybody
     logs = settings.warehouse / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -81,10 +85,21 @@ def run_up(settings: Settings, kafka_port: int) -> None:
         collector = Part("collector", ["collect", *common, *listen, *keys, *spool], logs / "collector.log")
         stack.callback(collector.stop)
 
-        wait_for(lambda: stopping.is_set() or _is_up(collector))
+        dashboard: Part | None = None
+        if with_dashboard:
+            showing = ["dashboard", *where, *dashboard_options(settings)]
+            dashboard = Part("dashboard", showing, logs / "dashboard.log")
+            watchers.append(dashboard)
+            stack.callback(dashboard.stop)
+
+        wait_for(lambda: stopping.is_set() or _is_up(collector, COLLECTING_AT))
+        if dashboard is not None:
+            wait_for(lambda: stopping.is_set() or _is_up(dashboard, SHOWING_AT))
         if stopping.is_set():
             return
         url = collector.words().rpartition(COLLECTING_AT)[2].strip()
+        if dashboard is not None:
+            console.print(f"dashboard  {dashboard.words().rpartition(SHOWING_AT)[2].strip()}")
         console.print(f"collector  {url}   (docs/collector.md: pointing clients at it)")
         console.print(f"Kafka      {brokers}, topic {topic}" + ("   (in memory: for trying out)" if embedded else ""))
         if settings.worker_port != 0:
@@ -121,10 +136,15 @@ def _upkeep_options(settings: Settings) -> list[str]:
     return ["--keep", format_duration(settings.keep), *retain]
 
 
-def _is_up(collector: Part) -> bool:
-    if not collector.running:
-        raise YesladderError(f"the collector did not start: {collector.last_words()}")
-    return COLLECTING_AT in collector.words()
+def _is_up(part: Part, said: str) -> bool:
+    if not part.running:
+        raise YesladderError(f"the {part.name} did not start: {part.last_words()}")
+    return said in part.words()
+
+
+def _is_new(warehouse: Path) -> bool:
+    """Whether there are sessions and nothing was built yet: the first numbers need not wait."""
+    return not (warehouse / MARTS).exists() and any((warehouse / "lake" / "sessions").glob("landed_date=*"))
 
 
 def _stop_on_signals() -> threading.Event:
@@ -156,6 +176,7 @@ def _keep_running(
     next_upkeep = time.monotonic() + until_upkeep(settings, datetime.now(UTC))
     waiting: list[list[str]] = []
     running: Part | None = None
+    is_first = True
     while not stopping.wait(0.2):
         for part in parts:
             if part.check():
@@ -164,7 +185,8 @@ def _keep_running(
             if not waiting and time.monotonic() >= next_upkeep:
                 waiting = [*upkeep, build]
                 next_upkeep = time.monotonic() + settings.upkeep_every.total_seconds()
-            elif not waiting and time.monotonic() >= next_build:
+            elif not waiting and (time.monotonic() >= next_build or (is_first and _is_new(settings.warehouse))):
+                is_first = False
                 waiting = [build]
             if waiting:
                 command = waiting.pop(0)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import duckdb
 
-from ladder.errors import YesladderError
+from ladder.errors import UsageError, YesladderError
 from warehouse.opened import Identity, KeptMarts, Reading, identity_of
 
 T = TypeVar("T")
@@ -28,6 +28,10 @@ REMEMBERED_BYTES = 64 << 20
 
 class BusyError(YesladderError):
     """Too much is being asked at once, or it took too long; ask again later."""
+
+
+class NoNumbersError(UsageError):
+    """Nothing was built yet; the next build will change that."""
 
 
 class Desk:
@@ -45,10 +49,18 @@ class Desk:
     async def ask(self, question: Hashable, find: Callable[[], bytes], *, is_slow: bool) -> bytes:
         """The answer to a question, remembered for as long as the marts stay the same.
 
-        ``find`` runs in a thread in which all questions go to the same marts.  Raises what it raises, ``UsageError``
-        where nothing was built yet, and ``BusyError``.
+        ``find`` runs in a thread in which all questions go to the same marts.  Raises what it raises,
+        ``NoNumbersError`` and ``BusyError``.
         """
-        remembered = self._memory.recall(identity_of(self._warehouse), question)
+        identity = identity_of(self._warehouse)
+        if identity is None:
+            raise NoNumbersError(
+                f"Nothing has been built in {self._warehouse} yet. Send events to the collector (`yesladder up` runs "
+                "one) or read a file with `yesladder backfill FILE`; then run `yesladder build`. `yesladder up` builds "
+                "by itself, once the first sessions are over. The page Data health says what has landed. This page "
+                "looks again by itself."
+            )
+        remembered = self._memory.recall(identity, question)
         if remembered is not None:
             return remembered
         asked: list[Reading] = []

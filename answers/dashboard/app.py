@@ -15,10 +15,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from answers.dashboard.answering import BusyError, Desk
+from answers.dashboard.answering import BusyError, Desk, NoNumbersError
 from answers.dashboard.assets import assets
 from answers.dashboard.doors import Doors
-from answers.dashboard.layout import NoNumbersError, render_page, render_trouble
+from answers.dashboard.layout import render_page, render_trouble
 from answers.dashboard.page import Asked, Page
 from answers.dashboard.pages import (
     cheers,

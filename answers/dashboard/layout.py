@@ -10,9 +10,7 @@ from answers.dashboard.page import Asked, Page
 from answers.dashboard.view import View, quick_views
 from answers.numbers import interval
 from answers.page import as_json, environment
-from ladder.errors import UsageError
 from warehouse.counted import SEGMENTS
-from warehouse.opened import identity_of
 from warehouse.query import open_marts
 
 VALUES_OFFERED = 12
@@ -25,19 +23,9 @@ _NEEDS_NO_MARTS = ("health",)
 Menu = Sequence[tuple[str, str]]
 
 
-class NoNumbersError(UsageError):
-    """Nothing was built yet; the next build will change that."""
-
-
 def render_page(name: str, make: Callable[[Asked], Page], asked: Asked, menu: Menu) -> str:
-    """The whole page.  Raises ``NoNumbersError`` before the first build, and what ``make`` raises."""
+    """The whole page.  Raises what ``make`` raises."""
     has_view = name not in _NO_VIEW
-    if name not in _NEEDS_NO_MARTS and identity_of(asked.warehouse) is None:
-        raise NoNumbersError(
-            f"Nothing has been built in {asked.warehouse} yet. Send events to the collector (`yesladder up` runs one) "
-            "or read a file with `yesladder backfill FILE`; then run `yesladder build`. `yesladder up` builds by "
-            "itself. The page Data health says what has landed. This page looks again by itself."
-        )
     page = make(asked)
     view = asked.view
     days = _days(asked) if name not in _NEEDS_NO_MARTS else None

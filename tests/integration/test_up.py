@@ -36,9 +36,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def up(folder: Path, log: str, *arguments: object, **settings: str) -> Service:
-    quick = {"worker_port": "0", "alerts_port": "0", "checkpoint_interval": "200ms"} | settings
+def up(folder: Path, log: str, *arguments: object, dashboard: bool = False, **settings: str) -> Service:
+    quick = {"worker_port": "0", "alerts_port": "0", "dashboard_port": "0", "checkpoint_interval": "200ms"} | settings
     command = ["up", "--port", 0, "--kafka-port", free_ports(1)[0], *arguments]
+    if not dashboard:
+        command.append("--no-dashboard")
     return Service(*command, cwd=folder, log=folder / log, settings=quick)
 
 
@@ -90,14 +92,18 @@ def count(folder: Path, table: str) -> int:
 
 
 def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder: Path) -> None:
-    with up(folder, "first.log") as service:
+    with up(folder, "first.log", dashboard=True) as service:
         send(address(service), "Offer Shown", "Bought")
+        page = re.search(r"^dashboard +(http://\S+)", service.words(), re.MULTILINE)
+        assert page is not None
+        service.until(lambda: re.search(r"<dd>2<small>events", httpx.get(f"{page[1]}/health").text) is not None)
+        assert "No numbers yet" in httpx.get(f"{page[1]}/ladder").text
         assert service.stop(signal.SIGINT) == 0
     assert (count(folder, "events"), count(folder, "sessions")) == (2, 1)
     until_none_is_left(folder)
     said = service.words()
     assert "Traceback" not in said
-    assert said.rstrip().endswith("stopping: collector, worker, broker")
+    assert said.rstrip().endswith("stopping: collector, worker, dashboard, broker")
 
     (folder / "schedules.toml").write_text(
         '[weekly]\nperiod = "week"\nat = "mon 08:00"\ntargets = ["out/"]\n', encoding="utf-8"
@@ -161,7 +167,7 @@ def taken() -> Iterator[int]:
 
 TAKEN: dict[str, Callable[[int], tuple[list[object], int, str]]] = {
     "the collector's": lambda port: (
-        ["--port", port, "--kafka-port", free_ports(1)[0]],
+        ["--port", port, "--kafka-port", free_ports(1)[0], "--dashboard-port", 0],
         1,
         r"yesladder: the collector did not start: "
         rf"yesladder: cannot listen on 127\.0\.0\.1:{port} .*; choose another address or port",
