@@ -243,7 +243,43 @@
     };
   }
 
-  const drawings = { flow, trend: lines, days: bars, funnel, spread };
+  // A share day by day with its interval as a band, and the day on which something began.
+  function around({ periods, points, since }, width) {
+    const narrow = width < 560;
+    const values = (place) => points.map((point) => (point ? point[place] : null));
+    const band = points.map((point) => (point ? point[2] - point[1] : null));
+    const plain = { type: "line", symbol: "none", silent: true, stack: "band", emphasis: { disabled: true }, lineStyle: { opacity: 0 } };
+    return {
+      height: 280,
+      option: {
+        ...common,
+        grid: { left: 48, right: 16, top: 26, bottom: 28 },
+        tooltip: tooltip({
+          trigger: "axis", axisPointer: { lineStyle: { color: muted } },
+          formatter: (items) => {
+            const point = points[items[0].dataIndex];
+            return box([periods[items[0].dataIndex], point ? `${percent(point[0])} said yes (${percent(point[1])} to ${percent(point[2])})` : "nobody asked"]);
+          },
+        }),
+        xAxis: { type: "category", data: periods, boundaryGap: false, axisLabel: { ...text, fontSize: 12, color: muted, hideOverlap: true }, axisLine: { lineStyle: { color: line } }, axisTick: { show: false } },
+        yAxis: { type: "value", min: 0, max: 1, interval: narrow ? 0.5 : 0.25, axisLabel: { ...text, fontSize: 12, color: muted, formatter: (value) => `${value * 100}%` }, splitLine: { lineStyle: { color: line } } },
+        series: [
+          { ...plain, name: "low", data: values(1) },
+          { ...plain, name: "band", data: band, areaStyle: { color: "var(--yes)", opacity: 0.18 } },
+          {
+            type: "line", name: "yes-rate", data: values(0), symbol: "circle", symbolSize: 5, emphasis: { disabled: true },
+            lineStyle: { color: "var(--yes)", width: 2 }, itemStyle: { color: "var(--yes)" },
+            markLine: periods.includes(since) ? {
+              silent: true, symbol: "none", data: [{ xAxis: since }], lineStyle: { color: "var(--alarm)", width: 2, type: [5, 4] },
+              label: { formatter: "the fall began", color: "var(--alarm)", fontFamily: font, fontSize: 12 },
+            } : undefined,
+          },
+        ],
+      },
+    };
+  }
+
+  const drawings = { flow, trend: lines, days: bars, funnel, spread, around };
 
   function draw(place, facts, kind) {
     const drawn = drawings[kind](facts, place.clientWidth || place.parentElement.clientWidth - 48);

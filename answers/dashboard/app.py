@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,6 +21,7 @@ from answers.dashboard.doors import Doors
 from answers.dashboard.layout import render_page, render_trouble
 from answers.dashboard.page import Asked, Page
 from answers.dashboard.pages import (
+    alerts,
     cheers,
     funnel,
     health,
@@ -29,6 +30,7 @@ from answers.dashboard.pages import (
     leaps,
     momentum,
     people,
+    sql,
     value_first,
     walk,
 )
@@ -83,9 +85,13 @@ PAGES: Mapping[str, PageAt] = {
     "value-first": PageAt("Value first", value_first.page),
     "cheers": PageAt("Cheers", cheers.page),
     "walk": PageAt("Walk", walk.page),
+    "alerts": PageAt("Alerts", alerts.page, is_slow=True, is_live=True),
     "health": PageAt("Data health", health.page, is_slow=True, is_live=True),
     "people": PageAt("", people.page),
 }
+
+SQL = PageAt("SQL", sql.page, is_slow=True)
+"""One more, where the settings allow it."""
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,14 @@ def create_app(dashboard: Dashboard, desk: Desk | None = None) -> ASGIApp:
         Route("/", served.home),
         Route("/assets/{name}", _asset),
         Route("/quality/{path:path}", served.quality),
-        *(Route(f"/{name}", served.page(name)) for name in PAGES),
+        *(Route(f"/{name}", served.page(name, at)) for name, at in served.pages.items()),
+        Route("/alerts/{alert}", served.alert),
         Route("/funnel/save", served.save_funnel, methods=["POST"]),
         Route("/funnel.csv", served.csv("funnel", lambda asked: funnel_csv(funnel.answered(asked)))),
         Route("/people.csv", served.csv("people", people.as_csv)),
     ]
+    if dashboard.allows_sql:
+        routes.append(Route("/sql.csv", served.csv("rows", sql.as_csv)))
     app = Starlette(routes=routes, exception_handlers={404: served.not_found, 405: served.not_found})
     return _Door(app, dashboard.doors)
 
@@ -119,16 +128,20 @@ def create_app(dashboard: Dashboard, desk: Desk | None = None) -> ASGIApp:
 class _Served:
     def __init__(self, dashboard: Dashboard, desk: Desk) -> None:
         self._dashboard, self._desk = dashboard, desk
+        self.pages = {**PAGES, **({"sql": SQL} if dashboard.allows_sql else {})}
+        self._menu = [(name, at.title) for name, at in self.pages.items() if at.title]
 
     async def home(self, request: Request) -> Response:
         return RedirectResponse(f"/ladder?{request.url.query}" if request.url.query else "/ladder", status_code=307)
 
+    async def alert(self, request: Request) -> Response:
+        """Where the messages about an alert lead."""
+        return RedirectResponse(f"/alerts?{urlencode({'alert': request.path_params['alert']})}", status_code=307)
+
     async def not_found(self, request: Request, error: Exception) -> Response:
         return self._trouble(404, "There is no such page", f"{request.url.path[:200]} is none of this dashboard's.")
 
-    def page(self, name: str) -> Callable[[Request], Awaitable[Response]]:
-        at = PAGES[name]
-
+    def page(self, name: str, at: PageAt) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             given = _given(request)
 
@@ -201,7 +214,7 @@ class _Served:
             return self._trouble(500, "This cannot be shown", str(error))
 
     def _render(self, name: str, at: PageAt, given: dict[str, tuple[str, ...]]) -> bytes:
-        return render_page(name, at.make, self._asked(given), _MENU).encode()
+        return render_page(name, at.make, self._asked(given), self._menu).encode()
 
     def _asked(self, given: dict[str, tuple[str, ...]]) -> Asked:
         dashboard = self._dashboard
@@ -219,10 +232,7 @@ class _Served:
     def _trouble(
         self, status: int, title: str, words: str, headers: Mapping[str, str] | None = None, again_s: int | None = None
     ) -> Response:
-        return Response(render_trouble(title, words, _MENU, again_s), status, headers, _HTML)
-
-
-_MENU = [(name, at.title) for name, at in PAGES.items() if at.title]
+        return Response(render_trouble(title, words, self._menu, again_s), status, headers, _HTML)
 
 
 def _given(request: Request) -> dict[str, tuple[str, ...]]:

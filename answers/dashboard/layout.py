@@ -15,10 +15,10 @@ from warehouse.query import open_marts
 
 VALUES_OFFERED = 12
 
-_NO_VIEW = ("funnel", "health", "walk")
+_NO_VIEW = ("alerts", "funnel", "health", "sql", "walk")
 """Pages whose numbers are not of some days, unit and segment, or that have a form of their own for them."""
 
-_NEEDS_NO_MARTS = ("health",)
+_NEEDS_NO_MARTS = ("alerts", "health")
 
 Menu = Sequence[tuple[str, str]]
 

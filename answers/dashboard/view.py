@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from ladder.errors import UsageError
 from ladder.tiers import Ladder
-from warehouse.counted import Slice
+from warehouse.counted import SEGMENTS, Slice
 from warehouse.query import Unit, checked_unit
 
 
@@ -67,9 +67,10 @@ def read_view(given: Mapping[str, str], ladder: Ladder) -> View:
     name = given.get("ladder") or ladder.name
     if name != ladder.name:
         raise UsageError(f"ladder: this address is of the ladder {name!r}, and the marts here are of {ladder.name!r}")
-    segment = given.get("segment") or None
+    # A message about an alert names its segment as column=value.
+    segment = given.get("segment") or next((column for column in SEGMENTS if column in given), None)
     # The empty value is a value: of those who came without one.
-    value = given.get("value") if segment is not None else None
+    value = None if segment is None else given.get("value", given.get(segment))
     view = View(
         name,
         checked_unit(given.get("unit") or "visitor"),
@@ -86,8 +87,10 @@ def _day(name: str, text: str | None) -> date | None:
     if not text:
         return None
     try:
-        day = date.fromisoformat(text)
-    except ValueError:
+        at = datetime.fromisoformat(text)
+        # All of the day that it lies in, where it is a time.
+        day = at.date() + timedelta(days=1 if name == "until" and at.time() != time() else 0)
+    except (ValueError, OverflowError):
         raise UsageError(f"{name}: {text[:40]!r} is no day; write it as 2026-03-01") from None
     if not date(1971, 1, 1) <= day <= date(9000, 1, 1):
         raise UsageError(f"{name}: {day} lies too far away")

@@ -1,0 +1,115 @@
+"""Alerts: what fired and why, the step over the days around it, and who carries it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+from answers.dashboard.page import Asked, Page
+from ladder.errors import UsageError
+from warehouse.counted import Slice
+from warehouse.drop_off import step_drop_off
+from warehouse.opened import identity_of
+
+ALERTS_SHOWN = 200
+DAYS_AROUND = 21
+
+KINDS: Mapping[str, str] = {
+    "drop": "fewer people say yes",
+    "slow": "people say yes later",
+    "tracking": "no longer counted, though people go on",
+    "outage": "nothing is counted any more",
+}
+NOTICES: Mapping[str, str] = {
+    "raised": "it was raised",
+    "joined": "more of the same joined it",
+    "changed": "its kind became clearer",
+    "resolved": "as usual again",
+    "lasting": "it lasted a week and is taken for the usual",
+}
+
+
+def page(asked: Asked) -> Page:
+    """All alerts, or with ``alert`` in the address one of them.  Raises ``UsageError`` for one that is not there."""
+    rows = [row for row in _rows(asked.warehouse) if row["ladder"] == asked.ladder.name]
+    alerts: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        alerts.setdefault(row["alert_id"], []).append(row)
+    wanted = asked.one("alert")
+    if wanted is not None:
+        if wanted not in alerts:
+            raise UsageError(f"alert: there is none called {wanted[:60]!r}; the page Alerts has all")
+        return _one(asked, alerts[wanted])
+    listed = sorted(alerts.values(), key=lambda notices: notices[0]["raised"], reverse=True)
+    return Page(
+        "alerts.html",
+        "Alerts",
+        {
+            "alerts": [(notices[0], notices[-1], _is_over(notices)) for notices in listed[:ALERTS_SHOWN]],
+            "more_alerts": max(0, len(listed) - ALERTS_SHOWN),
+            "kinds": KINDS,
+        },
+    )
+
+
+def _one(asked: Asked, notices: Sequence[Mapping[str, Any]]) -> Page:
+    first, last = notices[0], notices[-1]
+    points = _days(asked, first)
+    return Page(
+        "alert.html",
+        "Alert",
+        {
+            "first": first,
+            "last": last,
+            "is_over": _is_over(notices),
+            "notices": list(reversed(notices)),
+            "carriers": json.loads(last["carried_by"]),
+            "kinds": KINDS,
+            "words": NOTICES,
+            "points": points,
+        },
+        charts={
+            "around": {
+                "periods": [day.isoformat() for day, _ in points],
+                "points": [share for _, share in points],
+                "since": first["since"].date().isoformat(),
+            }
+        },
+        keep={"alert": first["alert_id"]},
+    )
+
+
+def _rows(warehouse: Path) -> list[dict[str, Any]]:
+    """All notices, oldest first; none where no agent ever ran."""
+    root = warehouse / "lake"
+    if not (root / "alerts").exists():
+        return []
+    from warehouse.alerts_table import read_alerts
+    from warehouse.lake import Lake
+
+    return read_alerts(Lake(root)).to_dicts()
+
+
+def _is_over(notices: Sequence[Mapping[str, Any]]) -> bool:
+    return notices[-1]["what"] in ("resolved", "lasting")
+
+
+def _days(asked: Asked, first: Mapping[str, Any]) -> list[tuple[date, list[float] | None]]:
+    """The yes-rate of the step by the day that sessions began, with its interval, around the day of the fall."""
+    if identity_of(asked.warehouse) is None:
+        return []
+    begun = first["since"].date()
+    days = timedelta(days=DAYS_AROUND)
+    of = Slice(unit="session", since=begun - days, until=begun + days)
+    found = step_drop_off(asked.warehouse, asked.ladder, of, "day")
+    points: list[tuple[date, list[float] | None]] = []
+    for period in found.trend:
+        row = next((row for row in period.rows if (row.tier, row.step) == (first["tier"], first["step"])), None)
+        share = None
+        if row is not None and row.asked:
+            share = [1 - row.drop_off, 1 - row.drop_off_high, 1 - row.drop_off_low]
+        points.append((period.begins, share))
+    return points

@@ -1,0 +1,41 @@
+"""Read-only SQL over the marts, where the settings allow it."""
+
+from __future__ import annotations
+
+from answers.csv_text import as_csv as csv_of
+from answers.dashboard.page import Asked, Page
+from ladder.errors import UsageError
+from warehouse.query import run_sql
+
+ROWS_SHOWN = 500
+
+
+def page(asked: Asked) -> Page:
+    """What cannot be run is told beside the statement."""
+    statement = asked.one("q")
+    facts: dict[str, object] = {"statement": statement, "head": None, "rows": [], "count": 0, "trouble": None}
+    if statement is not None:
+        try:
+            found = run_sql(asked.warehouse, statement)
+        except UsageError as error:
+            facts["trouble"] = str(error)
+        else:
+            shown = found.slice(0, ROWS_SHOWN)
+            columns = [[_words(value) for value in column.to_pylist()] for column in shown.columns]
+            facts |= {"head": found.column_names, "rows": list(zip(*columns, strict=True)), "count": found.num_rows}
+    return Page("sql.html", "SQL", facts)
+
+
+def as_csv(asked: Asked) -> str:
+    """All rows."""
+    found = run_sql(asked.warehouse, asked.one("q") or "")
+    columns = [[_cell(value) for value in column.to_pylist()] for column in found.columns]
+    return csv_of(found.column_names, zip(*columns, strict=True))
+
+
+def _cell(value: object) -> object:
+    return value if isinstance(value, int | float) else _words(value)
+
+
+def _words(value: object) -> str | None:
+    return None if value is None else str(value)
