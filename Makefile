@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak example assets clean
+.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak example screenshots assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -63,6 +63,9 @@ soak: install  ## an hour at a steady rate on Apache Kafka, with builds and upke
 
 example: install  ## make the reports anew that stand as examples in docs/examples
 	$(BIN)/python -P docs/examples/make.py
+
+screenshots: install  ## pictures of the dashboard, light, dark and on a phone: docs/screenshots
+	PYTHONPATH=. $(BIN)/python -P -m tests.browser.screenshots docs/screenshots
 
 assets:  ## bundle the charts anew (needs Node)
 	sh answers/assets/build.sh

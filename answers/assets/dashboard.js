@@ -7,7 +7,7 @@
   const font = getComputedStyle(document.body).fontFamily;
   const text = { color: ink, fontFamily: font, fontSize: 13 };
   // Okabe and Ito's colours, each with a dash of its own, so that lines differ without colour, too.
-  const colours = ["var(--yes)", "var(--no)", "var(--open)", "var(--ink)", "#009e73", "#cc79a7"];
+  const colours = ["var(--yes)", "var(--no)", "#009e73", "var(--ink)", "#cc79a7", "var(--open)"];
   const dashes = ["solid", [7, 4], [2, 3], [10, 3, 2, 3], [5, 2], [1, 2]];
   const MOST_LINES = 6;
 
@@ -334,6 +334,9 @@
 
   localTimes();
   copying();
+  // On a phone the menu scrolls sideways.
+  const here = document.querySelector(".top [aria-current]");
+  if (here !== null) here.closest("nav").scrollLeft = here.offsetLeft - 24;
   const facts = document.getElementById("charts");
   if (facts !== null) {
     const found = JSON.parse(facts.textContent);

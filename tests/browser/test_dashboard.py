@@ -22,17 +22,29 @@ import pytest
 from answers.funnel_file import load_funnels
 from answers.funnel_question import ask
 from tests.suites.command_line import Service, run_json
-from tests.suites.dashboard_warehouses import HOSTILE, Shown, demo, hostile, simulated
+from tests.suites.dashboard_warehouses import HOSTILE, Shown, demo, hostile, simulated, with_alerts
 from warehouse.quality import Gate
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Chromium, Page
+    from tests.browser.chromium import Chromium, Page
 
 pytestmark = pytest.mark.browser
 
 WEEK = timedelta(days=7)
 
-PAGES = ("ladder", "funnel", "leaps", "momentum", "hesitation", "value-first", "cheers", "walk", "health", "people")
+PAGES = (
+    "ladder",
+    "funnel",
+    "leaps",
+    "momentum",
+    "hesitation",
+    "value-first",
+    "cheers",
+    "walk",
+    "health",
+    "people",
+    "alerts",
+)
 
 
 @dataclass
@@ -52,7 +64,7 @@ class Served:
 
 @contextmanager
 def serving(make: Callable[[Path, Gate], Shown], folder: Path, gate: Gate) -> Iterator[Served]:
-    shown = make(folder, gate)
+    shown = with_alerts(make(folder, gate))
     options = ["--warehouse", folder, "--ladder", shown.ladder_file, "--port", 0, "--funnels", folder / "funnels.toml"]
     with Service("dashboard", *options, cwd=folder, log=folder / "dashboard.log") as service:
         service.until(lambda: "dashboard at " in service.words())
@@ -109,6 +121,8 @@ def first_number(text: str) -> int:
 def address(served: Served, name: str) -> str:
     """Of a page that has something to show."""
     query = "?tier=2&outcome=asked" if name == "people" else ""
+    if name == "alerts":
+        query = "?alert=a1"
     if name == "funnel":
         steps = [("steps", f"tier:{tier}") for tier in served.shown.ladder.tiers[:3]]
         query = "?" + urlencode([*steps, ("by", "utm_source"), ("trend", "week")])
@@ -351,6 +365,23 @@ def test_a_funnel_is_built_told_in_other_words_saved_and_found_again(chromium: C
         f"{shop.url}/funnel/save?steps=x", data={"name": "theirs"}, headers={"origin": "http://evil.example"}
     )
     assert from_elsewhere.status_code == 403
+
+
+def test_alerts_are_those_of_the_lake(chromium: Chromium, shop: Served) -> None:
+    listed = cells(chromium.open(f"{shop.url}/alerts"), "#alerts")
+    assert [(row[4], row[5]) for row in listed] == [("about 31", "open"), ("about 180", "over")]
+    one = chromium.open(f"{shop.url}/alerts/a1")
+    assert cells(one, "#carriers") == [["utm_source = google", "about 29 20 to 38", "94.0%"]]
+    assert [row[1] for row in cells(one, "#notice-table")] == ["as usual again", "it was raised"]
+    wanted = shop.ask(
+        "select date::varchar, asked, yes from fct_step_dropoff where unit = 'session' and segment = 'all' and tier = 5"
+    )
+    rates = {row[0]: row[1].split()[0] for row in cells(chromium.open(f"{shop.url}/alerts/a2"), "#around-table")}
+    told = {day: f"{yes / asked:.1%}".replace("100.0", "100").replace("0.0%", "0%") for day, asked, yes in wanted}
+    assert len(rates) > 10
+    assert {day: rate for day, rate in rates.items() if rate != "nobody"} == {
+        day: rate for day, rate in told.items() if day in rates
+    }
 
 
 def test_csv_holds_no_formula(harmful: Served) -> None:

@@ -17,7 +17,7 @@ from tests.suites.report_facts import ask_facts
 from warehouse.query import TierRow
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Chromium, Page
+    from tests.browser.chromium import Chromium, Page
 
 pytestmark = pytest.mark.browser
 

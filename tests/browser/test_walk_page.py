@@ -13,7 +13,7 @@ from ladder.tiers import Ladder
 from warehouse.walks import Walk, WalkEvent, WalkMark, WalkSession
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Chromium
+    from tests.browser.chromium import Chromium
 
 pytestmark = pytest.mark.browser
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ladder.tiers import Ladder, load_ladder
 from producers.simulate import simulate, write_simulated
 from producers.simulation import Simulation
+from warehouse.alerts_table import AlertsTable
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
@@ -42,12 +43,12 @@ class Shown:
     ladder: Ladder
 
 
-def simulated(folder: Path, gate: Gate) -> Shown:
+def simulated(folder: Path, gate: Gate, visitors: int = 400, days: timedelta = timedelta(days=28)) -> Shown:
     """Some weeks of the imaginary shop."""
     ladder_file = ROOT / "ladders" / "shop.toml"
     ladder = load_ladder(ladder_file)
     sent = folder / "sent.ndjson.gz"
-    write_simulated(simulate(Simulation(visitors=400, seed=3, duration=timedelta(days=28)), ladder), sent)
+    write_simulated(simulate(Simulation(visitors=visitors, seed=3, duration=days), ladder), sent)
     return _built(folder, [sent], ladder_file, gate)
 
 
@@ -66,6 +67,45 @@ def hostile(folder: Path, gate: Gate) -> Shown:
     sent = folder / "sent.ndjson"
     sent.write_text("\n".join(json.dumps(message) for message in _hostile_messages()), encoding="utf-8")
     return _built(folder, [sent], ladder_file, gate)
+
+
+def with_alerts(shown: Shown) -> Shown:
+    """The same with two alerts about the ladder's last steps: one is over, one is open."""
+    ladder = shown.ladder
+    steps = sorted({(mark.tier, mark.step) for rule in ladder.rules for mark in rule.marks if mark.role == "ask"})
+    raised = datetime(2026, 2, 3, 10, 12, tzinfo=UTC)
+    source = HOSTILE[0] if ladder.name == HOSTILE[0] else "google"
+    lost_there = {"lost": 29.0, "lost_low": 20.0, "lost_high": 38.0, "share": 0.94}
+    carried = [{"column": "utm_source", "value": source, **lost_there}]
+    rows: list[dict[str, object]] = []
+    for number, (tier, step) in enumerate(steps[-2:], start=1):
+        begun = raised + timedelta(days=3 * number)
+        about: dict[str, object] = {
+            "alert_id": f"a{number}",
+            "ladder": ladder.name,
+            "tier": tier,
+            "tier_name": ladder.tiers[tier - 1],
+            "step": step,
+            "segment": "utm_source=google" if number == 1 else "",
+            "kind": "drop",
+            "raised": begun,
+            "since": begun - timedelta(minutes=22),
+            "fall": 0.62 / number,
+            "asks_an_hour": 140.2,
+            "sure": number == 1,
+            "told": True,
+            "quiet": None,
+            "mark": "deploy 4711" if number == 1 else None,
+            "marked_at": begun - timedelta(minutes=30) if number == 1 else None,
+            "carried_by": json.dumps(carried if number == 1 else []),
+        }
+        for what, lost in (("raised", 31.0), ("resolved", 180.0))[: 3 - number]:
+            minute = begun + timedelta(hours=0 if what == "raised" else 3)
+            words = "fewer people say yes" if what == "raised" else "as usual again"
+            told = {"notice_id": f"n{number}{what}", "what": what, "minute": minute, "headline": f"{step}: {words}"}
+            rows.append({**about, **told, "lost": lost, "lost_low": lost * 0.7, "lost_high": lost * 1.3})
+    AlertsTable(Lake(shown.folder / "lake"), ladder.name).add(rows, now=NOW)
+    return shown
 
 
 def _built(folder: Path, sent: list[Path], ladder_file: Path, gate: Gate) -> Shown:
