@@ -15,6 +15,7 @@ from answers.funnel import SCHEMA, answer_question, funnel
 from answers.funnel_answer import Answer, answer
 from answers.funnel_events import read_parts
 from answers.funnel_question import ask
+from answers.funnel_sql import as_sql
 from answers.funnel_steps import meaning_of
 from ladder.errors import UsageError
 from ladder.events import Event
@@ -24,6 +25,7 @@ from tests.suites.seeded_lake import LADDER, NOW, START, event_rows, land, seede
 from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
+from warehouse.query import run_sql
 
 EVENTS = seeded_events(17, visitors=40)
 STEPS = ("Page Shown", "Voted", "Signed Up")
@@ -231,3 +233,46 @@ def test_what_is_held_back_does_not_count(gate: Gate, lake: Lake, warehouse: Pat
     lake.append("events", rows.set_column(rows.schema.get_field_index("kind"), "kind", kinds), now=NOW)
     assert build(lake, LADDER, gate=gate, now=NOW + timedelta(hours=1)).held_back
     assert said(answer_question(warehouse, LADDER, ask(["Page Shown"]))) == before
+
+
+SAYABLE: dict[str, dict[str, Any]] = {
+    "events": {"steps": STEPS, "window": "2d"},
+    "one event three times, in an hour": {"steps": ("Page Shown",) * 3, "window": "1h"},
+    "places of the ladder": {"steps": ("tier:look", "step:vote", "tier:join", "tier:buy")},
+    "sessions": {"steps": ("tier:look:ask", "tier:look", "tier:click"), "unit": "session"},
+    "users": {"steps": STEPS, "unit": "user"},
+    "days": {"steps": STEPS, "since": START + timedelta(days=3), "until": START + timedelta(days=9)},
+    "conditions": {"steps": STEPS, "where": "paid = true or utm_source in ('ads', 'search')"},
+    "a condition of one step": {"steps": ("Page Shown", "Ordered"), "step_where": ["2:paid = true"]},
+    "names that are SQL": {"steps": ("Page Shown", "'); drop table fct_asks; --")},
+}
+
+
+@pytest.mark.parametrize("case", SAYABLE)
+def test_a_funnel_as_sql_counts_what_the_funnel_counts(warehouse: Path, case: str) -> None:
+    question = ask(**SAYABLE[case])
+    sql = as_sql(question, meaning_of(question, LADDER))
+    assert sql is not None
+    found = [(row["step"], row["name"], row["units"]) for row in run_sql(warehouse, sql).to_pylist()]
+    wanted = answer_question(warehouse, LADDER, question)
+    assert found == [(step.step, step.name, step.count) for step in wanted.steps]
+    assert found[0][2] > 0
+
+
+@pytest.mark.parametrize(
+    "unusual",
+    [
+        {"order": "strict"},
+        {"order": "unordered"},
+        {"step_window": ["2:1h"]},
+        {"exclude": ["Vote Closed"]},
+        {"optional": [2]},
+        {"first_ever": [1]},
+        {"hold": "plan"},
+        {"unit": "plan"},
+        {"where": "seats >= 5"},
+    ],
+)
+def test_what_sql_cannot_say_is_not_said_wrongly(unusual: dict[str, Any]) -> None:
+    question = ask(STEPS, **unusual)
+    assert as_sql(question, meaning_of(question, LADDER)) is None

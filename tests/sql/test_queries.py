@@ -8,8 +8,12 @@ import pytest
 
 from ladder.errors import UsageError
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
+from warehouse.asks import leaps
 from warehouse.build import build
+from warehouse.counted import Slice
+from warehouse.drop_off import step_drop_off, tier_drop_off
 from warehouse.lake import Lake
+from warehouse.people import OUTCOMES, people
 from warehouse.quality import Gate
 from warehouse.query import freshness, open_marts, run_sql, steps, tiers
 
@@ -190,3 +194,50 @@ def test_a_reader_is_not_disturbed_by_a_build(tmp_path: Path, gate: Gate) -> Non
 def contents(warehouse: Path) -> tuple[bytes, list[str]]:
     files = sorted(str(path) for path in warehouse.rglob("*") if path.is_file())
     return (warehouse / "marts.duckdb").read_bytes(), files
+
+
+@pytest.mark.parametrize("unit", ["visitor", "session"])
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_the_people_behind_a_count_are_so_many(warehouse: Path, unit: str, outcome: str) -> None:
+    day = run_sql(warehouse, "select min(date) as day from fct_tier_dropoff").to_pylist()[0]["day"]
+    value = run_sql(warehouse, "select max(first_utm_source) as value from dim_visitors").to_pylist()[0]["value"]
+    for of in (Slice(unit=unit), Slice("utm_source", unit, day, day + timedelta(days=5), value)):
+        found = tier_drop_off(warehouse, LADDER, of)
+        for row in found.rows if of.value is None else found.by[of.value]:
+            wanted = row.matured - row.matured_yes if outcome == "dropped" else getattr(row, outcome)
+            all_of_them = people(warehouse, LADDER, of, row.tier, outcome)
+            assert all_of_them.count == wanted
+            assert len({one.unit_id for one in all_of_them.rows}) == wanted
+            pages = [people(warehouse, LADDER, of, row.tier, outcome, most=2, skip=skip).rows for skip in (0, 2)]
+            assert pages[0] + pages[1] == all_of_them.rows[:4]
+        steps_found = step_drop_off(warehouse, LADDER, of)
+        for step in steps_found.rows if of.value is None else steps_found.by[of.value]:
+            wanted = step.matured - step.matured_yes if outcome == "dropped" else getattr(step, outcome)
+            assert people(warehouse, LADDER, of, step.tier, outcome, step=step.step).count == wanted
+
+
+def test_of_somebody_it_is_told_what_they_were_asked_and_held(warehouse: Path) -> None:
+    for one in people(warehouse, LADDER, Slice(), 4, "asked").rows:
+        asks = run_sql(
+            warehouse,
+            "select step, asked_at, held_tier from fct_asks where unit = 'visitor' and tier = 4"
+            f" and visitor_id = '{one.visitor_id}' order by asked_at",
+        ).to_pylist()
+        assert (one.asks, one.last_asked_at) == (len(asks), asks[-1]["asked_at"])
+        assert one.last_asked in {ask["step"] for ask in asks if ask["asked_at"] == one.last_asked_at}
+        assert one.held in {ask["held_tier"] for ask in asks if ask["asked_at"] == asks[0]["asked_at"]}
+
+
+@pytest.mark.parametrize(("tier", "outcome"), [(0, "yes"), (6, "yes"), (1, "maybe"), (1, "is_yes; drop table x")])
+def test_people_of_no_tier_or_outcome_are_refused(warehouse: Path, tier: int, outcome: str) -> None:
+    with pytest.raises(UsageError):
+        people(warehouse, LADDER, Slice(), tier, outcome)
+
+
+def test_one_value_of_a_segment_is_its_rows(warehouse: Path) -> None:
+    by_value = [leap for leap in leaps(warehouse, LADDER, Slice("utm_source")).leaps if leap.segment_value == "ads"]
+    alone = leaps(warehouse, LADDER, Slice("utm_source", value="ads"))
+    assert list(alone.leaps) == by_value
+    assert alone.lost == sum(leap.lost for leap in by_value)
+    with pytest.raises(UsageError, match="no segment"):
+        Slice(value="ads")
