@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from warehouse.build import build
 from warehouse.counted import Slice
 from warehouse.drop_off import step_drop_off, tier_drop_off
 from warehouse.lake import Lake
+from warehouse.opened import KeptMarts
 from warehouse.people import OUTCOMES, people
 from warehouse.quality import Gate
 from warehouse.query import freshness, open_marts, run_sql, steps, tiers
@@ -196,9 +198,19 @@ def contents(warehouse: Path) -> tuple[bytes, list[str]]:
     return (warehouse / "marts.duckdb").read_bytes(), files
 
 
+@pytest.fixture
+def reading(warehouse: Path) -> Iterator[Path]:
+    """The warehouse, its marts kept open."""
+    kept = KeptMarts(warehouse)
+    with kept.reading():
+        yield warehouse
+    kept.close()
+
+
 @pytest.mark.parametrize("unit", ["visitor", "session"])
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_the_people_behind_a_count_are_so_many(warehouse: Path, unit: str, outcome: str) -> None:
+def test_the_people_behind_a_count_are_so_many(reading: Path, unit: str, outcome: str) -> None:
+    warehouse = reading
     day = run_sql(warehouse, "select min(date) as day from fct_tier_dropoff").to_pylist()[0]["day"]
     value = run_sql(warehouse, "select max(first_utm_source) as value from dim_visitors").to_pylist()[0]["value"]
     for of in (Slice(unit=unit), Slice("utm_source", unit, day, day + timedelta(days=5), value)):
