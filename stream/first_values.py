@@ -57,9 +57,9 @@ class VisitorHours:
 class FirstValues:
     """First is what arrives first.  Values are told by code, UNKNOWN where there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, few: int) -> None:
         self._runs = SortedRuns("until")
-        self._values = Interned("")
+        self._values = Interned("", few)
 
     @property
     def names(self) -> list[str]:

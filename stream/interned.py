@@ -11,13 +11,14 @@ from stream.cuts import Int64s
 
 T = TypeVar("T", bound=Hashable)
 
-_FEW = 100_000
-
 
 class Interned(Generic[T]):
-    """``names[code]`` is the value of a code; code 0 is ``nothing``."""
+    """``names[code]`` is the value of a code; code 0 is ``nothing``.
 
-    def __init__(self, nothing: T, few: int = _FEW) -> None:
+    ``few``: more than so many, and twice as many as were needed the last time, ``are_many``.
+    """
+
+    def __init__(self, nothing: T, few: int) -> None:
         self.names = [nothing]
         self._code_of = {nothing: 0}
         self._few = self._limit = few

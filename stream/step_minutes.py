@@ -163,6 +163,7 @@ class StepMinutes:
 
     ``segments``: columns of ``SEGMENTS``.  An ask's value of each is the first to arrive, with the ask's record or
     before it, of the visitor's events of the clock hour before the ask's, else of the ask's own clock hour.
+    ``few_values``: so many distinct ones are no reason to look which of them can be forgotten.
     """
 
     def __init__(
@@ -172,6 +173,7 @@ class StepMinutes:
         *,
         window: timedelta = WINDOW,
         marks: MarkTable | None = None,
+        few_values: int = 100_000,
     ) -> None:
         unknown = [segment for segment in segments if segment not in SEGMENTS]
         if unknown:
@@ -182,13 +184,18 @@ class StepMinutes:
         self._marks = marks or MarkTable(ladder)
         self._steps = _Steps(self._marks)
         self._remembered = SortedRuns("at")
-        self._first_values = [FirstValues() for _ in segments]
-        self._values: Interned[tuple[str, ...]] = Interned((NONE,) * len(segments))
+        self._first_values = [FirstValues(few_values) for _ in segments]
+        self._values: Interned[tuple[str, ...]] = Interned((NONE,) * len(segments), few_values)
 
     @property
     def remembered(self) -> int:
         """How many asks and yeses are remembered."""
         return len(self._remembered)
+
+    @property
+    def names_remembered(self) -> int:
+        """How many values, and combinations of them, are remembered."""
+        return sum(len(first.names) for first in self._first_values) + len(self._values.names)
 
     def known_since(self, oldest: datetime) -> datetime:
         """The earliest event that must have been added for what occurs from ``oldest`` on to be counted rightly."""
