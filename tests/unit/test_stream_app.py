@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,8 @@ from ladder.tiers import Ladder
 from stream.app import EXIT_HALT, EXIT_RESTART, Assignment, Assignments, Gap, WorkerSettings
 from stream.checkpoint import Hold
 from stream.rejects import RejectBrake, TooManyRejects
+from stream.step_minutes_record import StepMinutesRecord
+from stream.step_minutes_topic import NotTold
 from stream.transport import Batch
 from tests.suites.consumed import CANONICAL, NOON_MS, Record
 from warehouse.lake import Claim, Fenced, Lake
@@ -51,15 +53,37 @@ class Clock:
 
 
 class Rig:
-    """Assignments on a real lake; ``ended``: the exit codes that the process would have ended with."""
+    """Assignments on a real lake; ``ended``: the exit codes that the process would have ended with.
 
-    def __init__(self, lake: Lake, settings: WorkerSettings = SETTINGS) -> None:
+    ``told``: the step minutes published, where they are counted; ``refuses``: Kafka does not take them.
+    """
+
+    def __init__(self, lake: Lake, settings: WorkerSettings = SETTINGS, *, counts: bool = False) -> None:
         self.clock = Clock()
         self.ended: list[int] = []
+        self.told: list[StepMinutesRecord] = []
+        self.refuses = False
         self.lake = lake
         self.assignments = Assignments(
-            settings, LADDER, lake, self.clock, self.ended.append, lambda: self.clock.elapsed_s
+            settings,
+            LADDER,
+            lake,
+            self.clock,
+            self.ended.append,
+            lambda: self.clock.elapsed_s,
+            self.publish if counts else None,
         )
+
+    async def publish(self, records: Sequence[StepMinutesRecord]) -> None:
+        if self.refuses:
+            raise NotTold("refused")
+        self.told += records
+
+    def stretches(self) -> list[tuple[int, int]]:
+        """What was told of, since the last call."""
+        told = [(record.first, record.next) for record in self.told]
+        self.told.clear()
+        return told
 
     async def own(self, *partitions: int) -> Assignment:
         owner = await self.assignments.claim(set(partitions or (0,)))
@@ -627,3 +651,89 @@ def test_after_its_last_checkpoint_a_worker_that_has_to_be_ended_has_done_its_wo
     rig.assignments.is_finished = True
     rig.assignments.end_unless_stopped(timedelta(milliseconds=1))
     assert rig.ended == [0]
+
+
+# --- step minutes ---
+
+
+def test_step_minutes_are_told_once_their_checkpoint_is_committed(tmp_path: Path) -> None:
+    gated = GatedLake(tmp_path)
+    rig = Rig(gated, counts=True)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0), record(1))
+        await rig.assignments.checkpoint()
+        await gated.wait_reached()
+        await asyncio.sleep(0.05)
+        assert rig.stretches() == []
+        gated.gate.set()
+        await rig.assignments.settle()
+        assert rig.stretches() == [(0, 2)]
+        await rig.take(owner, record(2))
+        await rig.checkpoint()
+        assert rig.stretches() == [(2, 3)]
+
+    run(test)
+
+
+def test_a_worker_whose_step_minutes_are_not_taken_ends_and_the_next_tells_them(tmp_path: Path) -> None:
+    rig, after = Rig(Lake(tmp_path), counts=True), Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        await rig.checkpoint()
+        rig.refuses = True
+        await rig.take(owner, record(1), record(2))
+        with pytest.raises(NotTold):
+            await rig.checkpoint()
+        assert (rig.ended, rig.offset(), rig.stretches()) == ([EXIT_RESTART], 3, [(0, 1)])
+        await after.own()
+        assert after.stretches() == [(1, 3)]
+
+    run(test)
+
+
+def test_a_claim_whose_step_minutes_are_not_taken_ends_the_worker(tmp_path: Path) -> None:
+    rig, after = Rig(Lake(tmp_path), counts=True), Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        await rig.take(await rig.own(), record(0))
+        await rig.checkpoint()
+        after.refuses = True
+        with pytest.raises(NotTold):
+            await after.own()
+        assert after.ended == [EXIT_RESTART]
+
+    run(test)
+
+
+def test_a_silent_partition_tells_now_and_then_how_far_time_has_come(tmp_path: Path) -> None:
+    rig = Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        owner = await rig.own(0, 1)
+        await rig.take(owner, record(0))
+        await rig.checkpoint()
+        assert rig.stretches() == [(0, 1)]
+
+        async def beats(minutes: float, *partitions: int) -> list[tuple[int, int, float]]:
+            """After so long, of which the broker has told of these partitions."""
+            told_ms = rig.clock.pass_minutes(minutes)
+            owner.ends |= {p: (owner.fetched[p], told_ms) for p in partitions}
+            await rig.checkpoint()
+            rig.told = [beat for beat in rig.told if beat.first == beat.next]
+            found = [(beat.partition, beat.next, (beat.reached_us or 0) / 6e7 - NOON_MS / 6e4) for beat in rig.told]
+            rig.told.clear()
+            return found
+
+        assert await beats(0.5, 0, 1) == [], "silent for less than `idle_after`"
+        assert await beats(1, 0, 1) == [(0, 1, 0.5), (1, 0, 0.5)]
+        assert await beats(0.1, 0, 1) == [], "ten seconds have not passed"
+        assert await beats(0.1, 1) == [(0, 1, pytest.approx(0.6)), (1, 0, pytest.approx(0.7))]
+        assert await beats(0.2, 1) == [(1, 0, pytest.approx(0.9))], "of the other the broker has said nothing new"
+        await rig.take(owner, record(1, minutes=2))
+        assert [next_ for _, next_, _ in await beats(1, 1)] == [0], "what has input tells by itself"
+
+    run(test)
