@@ -2,8 +2,9 @@
 
     python benchmarks/worker.py [--events 500000] [--packed] [--runs 3]
 
-Each contender runs in a fresh process on the same broker and topic, interleaved.  The clock of a run starts when its
-partitions are assigned (or its first fetch begins) and ends with its last commit (or its last event).
+The worker runs twice: as it is, counting asks and yeses by minute and device, and without that.  Each contender runs in
+a fresh process on the same broker and topic, interleaved.  The clock of a run starts when its partitions are assigned (or
+its first fetch begins) and ends with its last commit (or its last event).
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ from statistics import median
 from typing import Any
 
 from measured import Result, machine, write_result
+from msgspec.structs import replace
 from workload import LADDER, events
 
 from ladder.connection import KafkaConnection
 from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import pack
-from producers.topics import end_offsets, ensure_topic
+from producers.topics import end_offsets, ensure_step_minutes, ensure_topic
 
 PARTITIONS = 4
 
@@ -41,7 +43,11 @@ def publish(broker: EmbeddedBroker, topic: str, count: int, per_request: int) ->
     """Put the workload onto a topic, in order; the number of records it took."""
     ensure_topic(broker.connection, topic, PARTITIONS, 1)
     publisher = KafkaPublisher(broker.connection, topic)
-    source = events(count, max(1, count // 10))
+    devices = ("phone", "phone", "desktop", "tablet")
+    source = (
+        replace(event, device_class=devices[int(event.visitor_id[-3:]) % 4])
+        for event in events(count, max(1, count // 10))
+    )
     under_way = []
     while request := list(islice(source, per_request)):
         under_way.append(publisher.publish(pack(request, PARTITIONS)))
@@ -124,7 +130,7 @@ def plain_faust(brokers: str, topic: str, records: int) -> None:
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()
 
 
-def worker(brokers: str, topic: str, folder: str) -> None:
+def worker(brokers: str, topic: str, folder: str, step_minutes: str) -> None:
     """Yesladder's worker, with what `yesladder worker` would give it."""
     from stream import app as stream_app
     from warehouse.lake import Lake
@@ -132,19 +138,26 @@ def worker(brokers: str, topic: str, folder: str) -> None:
     settings = stream_app.WorkerSettings(
         KafkaConnection(brokers), topic=topic, group=f"bench-{uuid.uuid4().hex}", idle_after=None,
         session_timeout=timedelta(seconds=2), web_port=0, data_dir=Path(folder) / "worker",
+        step_minutes=step_minutes or None, segments=("device_class",),
     )  # fmt: skip
     logging.getLogger("stream").setLevel(logging.INFO)
     stream_app.run_worker(settings, LADDER, Lake(Path(folder)), loglevel="INFO")
 
 
-def timed_worker(brokers: str, topic: str) -> float:
-    """Seconds from the assignment to the commit that holds the last event."""
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def timed_worker(brokers: str, topic: str, step_minutes: str = "") -> tuple[float, float]:
+    """Seconds, and CPU seconds, from the assignment to the commit that holds the last event."""
     from warehouse.lake import Lake
 
     ends = end_offsets(KafkaConnection(brokers), topic)
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, __file__, "--child", "worker", brokers, topic, folder],
+            [sys.executable, __file__, "--child", "worker", brokers, topic, folder, step_minutes],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         if process.stderr is None:
@@ -152,7 +165,7 @@ def timed_worker(brokers: str, topic: str) -> float:
         for line in process.stderr:
             if "from offsets" in line:
                 break
-        begun = time.perf_counter()
+        begun, begun_cpu = time.perf_counter(), cpu_s(process.pid)
         lake = Lake(Path(folder))
         while True:
             claim = lake.claim(f"kafka:{topic}", list(ends))
@@ -161,11 +174,11 @@ def timed_worker(brokers: str, topic: str) -> float:
             if process.poll() is not None:
                 raise RuntimeError(process.stderr.read())
             time.sleep(0.02)
-        taken = time.perf_counter() - begun
+        taken, taken_cpu = time.perf_counter() - begun, cpu_s(process.pid) - begun_cpu
         process.kill()
         process.wait()
         process.stderr.close()
-    return taken
+    return taken, taken_cpu
 
 
 def child(arguments: Sequence[str]) -> Any:
@@ -183,14 +196,19 @@ def main() -> None:
     parser.add_argument("--per-request", type=int, default=1, help="events in a request; 1: a record each")
     parser.add_argument("--runs", type=int, default=3)
     chosen = parser.parse_args()
-    rates: dict[str, list[float]] = {"fetch + decode": [], "worker": [], "plain Faust agent": []}
+    rates: dict[str, list[float]] = {"fetch + decode": [], "worker": [], "not counting": [], "plain Faust agent": []}
+    cpu: dict[str, list[float]] = {"worker": [], "not counting": []}
     with EmbeddedBroker() as broker:
         records = publish(broker, "bench", chosen.events, chosen.per_request)
         few = publish(broker, "bench-few", chosen.plain_events, chosen.per_request)
+        ensure_step_minutes(broker.connection, "step_minutes", 1)
         for _ in range(chosen.runs):
             seconds = child(["floor", broker.brokers, "bench", str(records)])
             rates["fetch + decode"].append(chosen.events / seconds)
-            rates["worker"].append(chosen.events / timed_worker(broker.brokers, "bench"))
+            for name, step_minutes in (("worker", "step_minutes"), ("not counting", "")):
+                seconds, cpu_seconds = timed_worker(broker.brokers, "bench", step_minutes)
+                rates[name].append(chosen.events / seconds)
+                cpu[name].append(cpu_seconds)
             plain = child(["plain", broker.brokers, "bench-few", str(few)])
             rates["plain Faust agent"].append(plain["events"] / plain["seconds"])
     medians = {name: median(values) for name, values in rates.items()}
@@ -201,6 +219,8 @@ def main() -> None:
         ratios={
             "worker / fetch + decode (target 0.5)": medians["worker"] / medians["fetch + decode"],
             "worker / plain Faust agent (target 25)": medians["worker"] / medians["plain Faust agent"],
+            "CPU of the worker / of one that does not count (target 1.08)": median(cpu["worker"])
+            / median(cpu["not counting"]),
         },
     )
     write_result(result, machine())
