@@ -2,9 +2,9 @@
 
     python benchmarks/worker.py [--events 500000] [--packed] [--runs 3]
 
-The worker runs twice: as it is, counting asks and yeses by minute and device, and without that.  Each contender runs in
-a fresh process on the same broker and topic, interleaved.  The clock of a run starts when its partitions are assigned (or
-its first fetch begins) and ends with its last commit (or its last event).
+The worker runs twice: as it is, counting asks and yeses by minute and device, and without that.  Each contender runs
+in a fresh process on the same broker and topic, interleaved.  The clock of a run starts when its partitions are
+assigned (or its first fetch begins) and ends with its last commit (or its last event).
 """
 
 from __future__ import annotations

@@ -167,6 +167,18 @@ def test_a_yes_is_taken_back_when_an_ask_comes_between() -> None:
     assert second.rows() == [(1, "view", minute, 5, -1), (1, "view", minute + 2, 3, 1)]
 
 
+def test_an_ask_is_remembered_as_long_as_a_yes_to_it_may_come_in_time() -> None:
+    counter = StepMinutes(PLAIN)
+    hour = timedelta(hours=1)
+    for n, (name, visitor, at) in enumerate(
+        [("view", "v", START), ("view", "other", START + hour), ("leave", "v", START + hour)]
+    ):
+        event = Event(event_id=f"e{n}", visitor_id=visitor, occurred_at=at, received_at=at, name=name)
+        counts = counter.add(frame([[event]], n).with_columns(late=False))
+        counter.forget(START + hour + PLAIN.lateness)
+    assert counts.yeses.rows() == [(1, "view", minute_of(START), 60, 1)]
+
+
 def test_values_that_nobody_needs_any_more_are_forgotten_by_name() -> None:
     drawn = [
         [

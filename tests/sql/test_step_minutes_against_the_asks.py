@@ -22,7 +22,7 @@ _OUT_OF_ORDER_S = 7000
 
 def walks(chance: random.Random) -> list[Event]:
     """Visitors who are asked and answer within the hour, or just beyond."""
-    events = []
+    events: list[Event] = []
     for visitor in range(40):
         at = START
         for _ in range(30):
