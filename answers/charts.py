@@ -104,7 +104,7 @@ def _whiskers(figure: Figure, drawn: Whiskers) -> None:
         reach = max([0.05, *(1.08 * abs(end) for row in drawn.rows for end in row[2:])])
         axes.set_xlim(-reach, reach)
         axes.axvline(0, color=INK, linewidth=0.9)
-        axes.xaxis.set_major_formatter(lambda share, _: "0" if share == 0 else f"{100 * share:+.0f}")
+        axes.xaxis.set_major_formatter(lambda share, _: "0" if share == 0 else f"{100 * share:+.0f}".replace("-", "−"))
         axes.set_xlabel("points of drop-off: fewer lost to the left, more to the right")
     else:
         axes.set_xscale("log")

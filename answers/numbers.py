@@ -26,6 +26,11 @@ def interval(low: float, high: float) -> str:
     return f"{percent(low)} to {percent(high)}"
 
 
+def signed(share: float) -> str:
+    """A difference of shares in points, with its sign: ``+3.1`` or ``−0.4``."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
 def seconds(number: float) -> str:
     """A time that passed, in the largest unit that it fills: ``0.4 s``, ``12 s``, ``3.5 min``, ``2.0 h``, ``4.1 d``."""
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound
 from markupsafe import Markup
 
-from answers.numbers import count, percent, seconds, shortened, utc
+from answers.numbers import count, percent, seconds, shortened, signed, utc
 from ladder.errors import UsageError
 
 
@@ -82,6 +82,7 @@ def environment() -> Environment:
         "count": count,
         "percent": percent,
         "seconds": seconds,
+        "signed": signed,
         "shortened": shortened,
         "utc": utc,
     }

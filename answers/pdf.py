@@ -45,7 +45,8 @@ def _block(block: Block) -> dict[str, Any]:
         case Bullets(texts):
             return {"kind": "bullets", "texts": texts}
         case Table(head, rows, caption):
-            widest = max(range(len(head)), key=lambda place: max([0, *(len(row[place]) for row in rows)]))
+            left = [place for place, (_, align) in enumerate(head) if align == "left"]
+            widest = max(left, key=lambda place: max([0, *(len(row[place]) for row in rows)]), default=None)
             return {
                 "kind": "table",
                 "head": [(name, align, place == widest) for place, (name, align) in enumerate(head)],

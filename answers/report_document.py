@@ -13,7 +13,7 @@ from answers.facts import Health, ReportFacts, Totals
 from answers.harmless import harmless, one_line
 from answers.leaks import headline
 from answers.next_steps import next_steps, worst_steps
-from answers.numbers import count, interval, listing, percent, seconds, utc
+from answers.numbers import count, interval, listing, percent, seconds, signed, utc
 from answers.period_words import called
 from answers.report import sections_of
 from answers.sections.changes import changes_section, place, verdict
@@ -166,8 +166,8 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
 
 
 def _points(row: DropOffChange) -> tuple[str, str]:
-    value, low, high = (100 * part for part in row.change.difference)
-    return f"{value:+.1f}", f"{low:+.1f} to {high:+.1f}"
+    value, low, high = map(signed, row.change.difference)
+    return value, f"{low} to {high}"
 
 
 def _ladder_blocks(rows: Sequence[TierRow], unit: Unit) -> Iterator[Block]:

@@ -1,4 +1,4 @@
-"""Make the example reports anew: the students of datasets/moodle_edify in April 2018, told when all of their data was in."""
+"""Make the example reports anew: the students of datasets/moodle_edify in April 2018, told once all data was in."""
 
 from __future__ import annotations
 

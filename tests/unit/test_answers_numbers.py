@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from answers.numbers import count, interval, listing, percent, utc
+from answers.numbers import count, interval, listing, percent, signed, utc
 
 
 def test_counts_have_separators() -> None:
@@ -50,3 +50,8 @@ def test_lists_read_as_people_write_them() -> None:
 def test_a_long_list_names_the_first_three_and_counts_the_others() -> None:
     assert listing(list("abcdef")) == "a, b, c and 3 others"
     assert listing(list("abcde")) == "a, b, c and 2 others"
+
+
+@pytest.mark.parametrize(("share", "said"), [(0.031, "+3.1"), (-0.0044, "−0.4"), (0.0, "+0.0"), (-1.0, "−100.0")])
+def test_a_difference_carries_its_sign(share: float, said: str) -> None:
+    assert signed(share) == said

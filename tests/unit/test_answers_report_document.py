@@ -179,6 +179,14 @@ def test_a_picture_has_names_as_shapes_and_is_the_same_each_time(drawn: Answers 
     assert made == picture(drawn, "svg")
 
 
+def test_a_name_that_turns_the_line_is_drawn_as_harmless_as_it_is_written() -> None:
+    def drawn(name: str) -> bytes:
+        return picture(Whiskers(((name, 0.1, 0.0, 0.2),), "share"), "svg")
+
+    name = HOSTILE["right to left"]
+    assert drawn(name) == drawn(harmless_name(name))
+
+
 @given(st.text(max_size=200))
 @settings(max_examples=60, deadline=None)
 def test_any_text_is_one_printable_line(name: str) -> None:
