@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from answers.document import Answers, Drawn, Heat, Whiskers
-from answers.harmless import harmless_name
+from answers.harmless import one_line
 from answers.numbers import count, percent, seconds
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _axes(figure: Figure, names: Sequence[str], more: float) -> Axes:
 
 def _label(name: str, wide: int) -> str:
     """At most two lines."""
-    return "\n".join(textwrap.wrap(harmless_name(name), wide, max_lines=2, placeholder="…"))
+    return "\n".join(textwrap.wrap(one_line(name), wide, max_lines=2, placeholder="…"))
 
 
 def _without_warnings() -> Any:

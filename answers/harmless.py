@@ -29,8 +29,9 @@ def harmless_name(name: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """As ``harmless_name``, however long it is."""
-    shown = "".join(map(_letter, text))
+    """As ``harmless_name``, however long it is.  Of what came out of it, it makes the same again."""
+    inside = text[1:-1] if text.startswith(_ISOLATE) and text.endswith(_POP) else text
+    shown = "".join(map(_letter, inside))
     if any(unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT for letter in shown):
         return f"{_ISOLATE}{shown}{_POP}"
     return shown

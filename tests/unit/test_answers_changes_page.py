@@ -21,7 +21,7 @@ def test_the_page_has_the_changes_first_with_their_counts_intervals_and_verdicts
         "poll 3, “poll” 1.0% 0.2% to 5.5% 99 asked of 99 people 2.0% 0.6% to 7.1% 99 asked of 99 people"
         " +1.0 −5.4 to +7.9 may be chance",
     ]
-    assert page.index("What changed against the week before?") < page.index("The largest drop-off")
+    assert page.index("The drop-off at poll 1 rose by 10.0 points") < page.index("The largest drop-off")
     assert "week 11 of 2026 (9 to 15 March)" in page
     assert "Week by week" in page
 

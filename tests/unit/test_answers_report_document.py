@@ -13,7 +13,7 @@ from rich.cells import cell_len
 
 from answers.charts import picture
 from answers.document import Answers, Bullets, Heading, Heat, Table, Whiskers
-from answers.harmless import LONGEST, harmless, harmless_name
+from answers.harmless import LONGEST, harmless, harmless_name, one_line
 from answers.markdown import escaped, markdown
 from answers.pdf import pdf
 from answers.report_document import in_short, report_document, title
@@ -127,6 +127,7 @@ def test_a_name_fits_a_line_anywhere(name: str) -> None:
     assert harmless_name("poll") == "poll"
     assert harmless_name("a" * 200) != harmless_name("a" * 200 + "b")
     assert harmless_name("שלום") == "\u2068שלום\u2069"
+    assert one_line(found) == found
     assert harmless_name("👩\u200d💻") == "👩\u200d💻"
 
 
