@@ -261,6 +261,16 @@ def test_a_name_of_any_length_leaves_the_sentences_readable() -> None:
     assert max(len(one.said) for one in found.frictions) < 400
 
 
+def test_what_looks_like_the_terminals_markup_is_shown_as_it_is() -> None:
+    found, of = hostile("[b]x[/b]")
+    out = StringIO()
+    Console(file=out, width=400).print(AuditText(found, of.name, "[red]y"))
+    text = out.getvalue()
+    assert "Audit of the ladder [b]x[/b], [red]y: 1,000 visitors" in text
+    assert "“e-mail [b]x[/b]” is a friction point" in text or "“demo [b]x[/b]” is a friction point" in text
+    assert "[b]x[/b]@1" in text
+
+
 def test_the_json_is_what_its_schema_says() -> None:
     found, of = hostile(HOSTILE)
     said = AuditSaid(1, of.name, NOW.date(), None, "utm_source", None, None, found, {HOSTILE: found})
