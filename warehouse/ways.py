@@ -83,7 +83,7 @@ people as (
         arg_min(is_mature, asked_at) as is_mature,
         bool_or(is_mature and is_yes) as is_yes,
         bool_or(is_mature and is_loss) as is_lost,
-        arg_max(session_id, (asked_at, session_id)) as session_id
+        arg_max(session_id, (is_mature, asked_at, session_id)) as session_id
     from asks
     where tier > held_tier
     group by all

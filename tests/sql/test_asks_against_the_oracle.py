@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ladder.errors import UsageError
+from ladder.events import Event
 from ladder.gradient import gradient
 from ladder.rates import difference, standardised, wilson
 from ladder.tiers import Mark, Rule
@@ -50,7 +51,20 @@ LADDER = replace(
     ),
 )
 UNITS = ("visitor", "session")
-EVENTS = seeded_events(5, visitors=200)
+SEEDED = seeded_events(5, visitors=200)
+END = max(event.occurred_at for event in SEEDED)
+AGAIN = [
+    Event(event_id=f"again-{n}", visitor_id="again", occurred_at=at, received_at=at, kind="track", name=name)
+    for n, (name, at) in enumerate(
+        (
+            ("Page Shown", END - timedelta(days=3)),
+            ("Page Shown", END - timedelta(hours=2)),
+            ("Voted", END - timedelta(hours=1, minutes=59)),
+        )
+    )
+]
+"""Asked long ago in vain, and again lately, with a yes: that ask is in flight."""
+EVENTS = [*SEEDED, *AGAIN]
 EVERYBODY = {event.visitor_id: "" for event in EVENTS}
 ANSWERED = ("asks", "yes", "no", "silent", "in_flight", "lost")
 
@@ -311,7 +325,7 @@ def test_a_slice_that_cannot_be_is_said() -> None:
         Slice(since=date(2026, 1, 1), until=date(2026, 1, 1))
 
 
-BRIDGES = {(4, "sign up"): [(2, "vote")], (5, "order"): [(1, "read on"), (4, "sign up")], (4, "newsletter"): []}
+BRIDGES = {(4, "sign up"): [(2, "vote")], (5, "order"): [(1, "read on"), (4, "sign up")], (4, "newsletter"): [(2, "vote")]}
 
 
 @pytest.mark.parametrize("days", [(None, None), (NOW.date() - timedelta(days=21), NOW.date() - timedelta(days=9))])
