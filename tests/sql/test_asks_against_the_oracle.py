@@ -325,7 +325,11 @@ def test_a_slice_that_cannot_be_is_said() -> None:
         Slice(since=date(2026, 1, 1), until=date(2026, 1, 1))
 
 
-BRIDGES = {(4, "sign up"): [(2, "vote")], (5, "order"): [(1, "read on"), (4, "sign up")], (4, "newsletter"): [(2, "vote")]}
+BRIDGES = {
+    (4, "sign up"): [(2, "vote")],
+    (5, "order"): [(1, "read on"), (4, "sign up")],
+    (4, "newsletter"): [(2, "vote")],
+}
 
 
 @pytest.mark.parametrize("days", [(None, None), (NOW.date() - timedelta(days=21), NOW.date() - timedelta(days=9))])
