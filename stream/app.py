@@ -37,7 +37,7 @@ from stream.authentication import credentials
 from stream.checkpoint import Checkpoint, Hold, Lake, Prepared
 from stream.rejects import RejectBrake, TooManyRejects
 from stream.step_minutes_record import StepMinutesRecord
-from stream.step_minutes_topic import StepMinutesTopic
+from stream.step_minutes_topic import NotTold, StepMinutesTopic
 from stream.transport import SCHEME, Batch, Consumer, Fetching
 
 log = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ class TopicMadeAnew(YesladderError):
 
 
 _HEARTBEAT_S = 10.0
+_TELL_AGAIN_S = 0.5
 
 _FINAL = {
     "GroupAuthorizationFailedError",
@@ -289,7 +290,7 @@ class Assignments:
         try:
             if prepared is not None:
                 self._committed(owner, prepared, await self._in(self._commits, lambda: owner.hold.commit(prepared)))
-            await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats])
+            await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats], owner)
         except BaseException as error:
             owner.closed = True
             self.fail(error)
@@ -301,10 +302,25 @@ class Assignments:
         if not owner.closed:
             _measure(done, prepared.now)
 
-    async def _tell(self, records: Sequence[StepMinutesRecord]) -> None:
-        if self._publish is not None and records:
-            await self._publish(records)
-            metrics.STEP_MINUTES_ASKS.inc(sum(asks.count for record in records for asks in record.asks))
+    async def _tell(self, records: Sequence[StepMinutesRecord], owner: Assignment | None = None) -> None:
+        """Publish, waiting for Kafka where it is away: then nothing else is to be done either.
+
+        Gives up where the ``owner`` has ended meanwhile; the next one will tell.
+        """
+        if self._publish is None or not records:
+            return
+        while owner is None or not owner.closed:
+            try:
+                await self._publish(records)
+            except NotTold as error:
+                if not error.may_pass:
+                    raise
+                log.warning("%s; trying again", error)
+                self._looked_at_s = self._elapsed_s()
+                await asyncio.sleep(_TELL_AGAIN_S)
+            else:
+                metrics.STEP_MINUTES_ASKS.inc(sum(asks.count for record in records for asks in record.asks))
+                return
 
     def _heartbeats(self, owner: Assignment) -> list[StepMinutesRecord]:
         """Of partitions that have been silent for long, every few seconds: time goes on there, and we are alive."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth
 
 from ladder import metrics
@@ -19,12 +19,23 @@ from stream.step_minutes_record import StepMinutesRecord, encode
 _LARGEST = 16 * 1024 * 1024
 """Bytes of a record before it is compressed."""
 
-_PATIENCE_S = 60.0
+_PATIENCE_S = 20.0
 """For an acknowledgement, over all attempts."""
 
 
 class NotTold(YesladderError):
-    """Kafka has not acknowledged what was counted."""
+    """Kafka has not acknowledged what was counted.  ``may_pass``: it is away; it has not refused."""
+
+    def __init__(self, message: str, *, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
+
+
+def _may_pass(error: Exception) -> bool:
+    # Where the topic is gone, a worker that starts anew makes it again.
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return False
+    return isinstance(error, TimeoutError | KafkaTimeoutError) or bool(getattr(error, "retriable", False))
 
 
 class StepMinutesTopic:
@@ -44,7 +55,8 @@ class StepMinutesTopic:
             await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as error:
             metrics.STEP_MINUTES_FAILED.inc()
-            raise NotTold(f"the topic {self._topic} did not take what was counted: {error!r}") from None
+            said = f"the topic {self._topic} did not take what was counted: {type(error).__name__} {error}".rstrip()
+            raise NotTold(said, may_pass=_may_pass(error)) from None
         for record in records:
             kind = "heartbeat" if record.first == record.next else "counts"
             metrics.STEP_MINUTES_RECORDS.labels(kind=kind).inc()

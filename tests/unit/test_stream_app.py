@@ -55,7 +55,8 @@ class Clock:
 class Rig:
     """Assignments on a real lake; ``ended``: the exit codes that the process would have ended with.
 
-    ``told``: the step minutes published, where they are counted; ``refuses``: Kafka does not take them.
+    ``told``: the step minutes published, where they are counted; ``refuses``: Kafka does not take them; ``away``: so
+    many times it is not there.
     """
 
     def __init__(self, lake: Lake, settings: WorkerSettings = SETTINGS, *, counts: bool = False) -> None:
@@ -63,6 +64,7 @@ class Rig:
         self.ended: list[int] = []
         self.told: list[StepMinutesRecord] = []
         self.refuses = False
+        self.away = 0
         self.lake = lake
         self.assignments = Assignments(
             settings,
@@ -75,6 +77,9 @@ class Rig:
         )
 
     async def publish(self, records: Sequence[StepMinutesRecord]) -> None:
+        if self.away:
+            self.away -= 1
+            raise NotTold("Kafka is away", may_pass=True)
         if self.refuses:
             raise NotTold("refused")
         self.told += records
@@ -705,6 +710,43 @@ def test_a_claim_whose_step_minutes_are_not_taken_ends_the_worker(tmp_path: Path
         with pytest.raises(NotTold):
             await after.own()
         assert after.ended == [EXIT_RESTART]
+
+    run(test)
+
+
+def test_while_kafka_is_away_a_worker_waits_and_is_well(tmp_path: Path) -> None:
+    rig = Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        rig.away = 2
+        await rig.assignments.checkpoint()
+        rig.clock.pass_minutes(1.9)
+        while rig.away:
+            await asyncio.sleep(0.05)
+        rig.clock.pass_minutes(1.9)
+        rig.assignments.look(has_partitions=True)
+        await rig.assignments.settle()
+        assert (rig.stretches(), rig.ended) == ([(0, 1)], [])
+
+    run(test)
+
+
+def test_a_worker_that_gave_its_partitions_up_while_kafka_was_away_leaves_it_to_the_next(tmp_path: Path) -> None:
+    rig = Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        rig.away = 1
+        await rig.assignments.checkpoint()
+        while rig.away:
+            await asyncio.sleep(0.01)
+        await rig.assignments.revoke()
+        assert (rig.stretches(), rig.ended) == ([], [])
+        await rig.own()
+        assert rig.stretches() == [(0, 1)]
 
     run(test)
 
