@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from ladder.errors import UsageError
+from tests.suites.alert_findings import NOON, alert_row
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
+from warehouse.alerts_table import AlertsTable
 from warehouse.asks import leaps
 from warehouse.build import build
 from warehouse.counted import Slice
@@ -39,6 +41,13 @@ def test_marts_models_and_the_lake_can_be_queried(warehouse: Path) -> None:
     for table in ("fct_sessions", "dim_visitors", "staging.stg_events", "intermediate.int_outcomes", "lake.events"):
         assert run_sql(warehouse, f"select count(*) as n from {table}").to_pylist()[0]["n"] > 0, table
     assert run_sql(warehouse, "select count(*) as n from lake.events").to_pylist() == [{"n": len(EVENTS)}]
+
+
+def test_alerts_can_be_queried_as_they_are_now_whenever_the_marts_were_built(lake: Lake, warehouse: Path) -> None:
+    question = "select notice_id, fall, minute from Alerts order by minute"
+    assert run_sql(warehouse, question).num_rows == 0
+    AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
+    assert run_sql(warehouse, question).to_pylist() == [{"notice_id": "n1", "fall": 0.4, "minute": NOON}]
 
 
 @pytest.mark.parametrize(
