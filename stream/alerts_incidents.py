@@ -29,9 +29,10 @@ _BACK = 0.5
 class Incident:
     """An alert that is open.
 
-    ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for.  ``segment``: the values of
-    that.  ``open``: its units with open alarms.  ``units``: how many it ever had.  ``lead_lost``: what the lead had
-    lost when its own alarm ended.  ``alert``: what was made of its beginning.
+    ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for, with ``lead_segment``.
+    ``segment``: the values that it has named so far.  ``open``: its units with open alarms; ``heard``: those that were
+    told of.  ``units``: how many it ever had.  ``lead_lost``: what the lead had lost when its own alarm ended.
+    ``alert``: what was made of its beginning.
     """
 
     alert_id: str
@@ -43,6 +44,7 @@ class Incident:
     alert: Alert
     units: int = 1
     open: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
     lead_lost: tuple[float, float, float] | None = None
 
 
@@ -82,11 +84,10 @@ class Incidents:
         made = alert(what, incident.alert_id)
         if name == incident.lead:
             incident.lead_lost = made.lost, made.lost_low, made.lost_high
-        left = len(incident.open)
-        if left and not (incident.place == _OUTAGE and left <= (1 - _BACK) * incident.units):
-            return replace(made, told=False, quiet="others of this alert are still open")
         if incident.alert_id not in self.open:
             return replace(made, told=False, quiet="this alert is over already")
+        if not _is_over(incident):
+            return replace(made, told=False, quiet="others of this alert are still open")
         del self.open[incident.alert_id]
         return _hushed(_of_lead(made, incident), incident)
 
@@ -135,7 +136,9 @@ class Incidents:
             made = alert("raised", alert_id)
             why = quiet(made)
             made = replace(made, told=why is None, quiet=why)
-            incident = Incident(alert_id, place, name, finding.segment, finding.segment, why is None, made, open=[name])
+            incident = Incident(
+                alert_id, place, name, finding.segment, finding.segment, why is None, made, open=[name], heard=[name]
+            )
             self.open[alert_id] = self._by_unit[name] = incident
             return made
         incident.open.append(name)
@@ -146,6 +149,7 @@ class Incidents:
             why = quiet(made)
             if why is None:
                 incident.told, incident.lead, incident.lead_lost, incident.alert = True, name, None, made
+                incident.heard = [name]
                 incident.segment = incident.lead_segment = finding.segment
             return replace(made, told=why is None, quiet=why)
         made = alert("joined", incident.alert_id)
@@ -154,6 +158,7 @@ class Incidents:
         why = quiet(made)
         if why is None:
             incident.segment = ()  # by now it is about more than was named first
+            incident.heard.append(name)
         return replace(made, told=why is None, quiet=why)
 
 
@@ -168,6 +173,13 @@ def _is_about(incident: Incident, finding: Finding) -> bool:
         return True
     shares = [carrier.share for carrier in finding.carriers if (carrier.column, carrier.value) in named]
     return others < named and min(shares, default=0.0) >= _NAMED
+
+
+def _is_over(incident: Incident) -> bool:
+    """Whether all that people were told of has ended.  What was only part of that may linger, and is no news."""
+    if incident.place == _OUTAGE:
+        return len(incident.open) <= (1 - _BACK) * incident.units
+    return not set(incident.open) & set(incident.heard if incident.told else incident.open)
 
 
 def _of_lead(alert: Alert, incident: Incident) -> Alert:

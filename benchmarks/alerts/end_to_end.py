@@ -99,6 +99,7 @@ def run(broker: Broker, folder: Path, seed: int, kills: int, *, real_time: bool)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=6, help="how often the agent or the worker is killed in each run")
     parser.add_argument("--real-time", action="store_true", help="one run, by the clock, without kills")
     options = parser.parse_args()
@@ -109,7 +110,7 @@ def main() -> None:
             broker = Broker(embedded.connection)
             print("| seed | kills | minutes to the alert | resolved after | keys | posts | rows told |")
             print("| --- | --- | --- | --- | --- | --- | --- |")
-            for seed in range(1, 2 if options.real_time else options.seeds + 1):
+            for seed in range(options.first_seed, options.first_seed + (1 if options.real_time else options.seeds)):
                 kills = 0 if options.real_time else options.kills
                 one = run(broker, folder / str(seed), seed, kills, real_time=options.real_time)
                 runs.append(one)

@@ -143,7 +143,7 @@ class Road:
         self._port = free_ports(1)[0]
         for service in ("worker", "alerts"):
             self.start(service)
-        self.services["alerts"].until(self._is_at_work)
+        self.services["alerts"].until(self._is_at_work, patience_s=120)
 
     @property
     def topic(self) -> str:

@@ -49,16 +49,18 @@ def test_a_fall_of_a_segment_and_then_of_its_step_is_told_once_and_resolved_once
         finding("alarm", minute=MINUTE + 9, raised=MINUTE + 9, carriers=by(mobile=0.9)),
         finding("resolved", MOBILE, minute=MINUTE + 60),
         finding("resolved", minute=MINUTE + 70, raised=MINUTE + 9),
-    ) == [("raised", True), ("joined", False), ("resolved", False), ("resolved", True)]
+    ) == [("raised", True), ("joined", False), ("resolved", True), ("resolved", False)]
     assert book.incidents.open == {}
 
 
 def test_the_end_is_told_in_the_words_of_the_beginning() -> None:
     book = Book()
     raised = book.take(finding("alarm", MOBILE))
-    book.take(finding("alarm", minute=MINUTE + 9, raised=MINUTE + 9, carriers=by(mobile=0.9)))
-    book.take(finding("resolved", MOBILE, minute=MINUTE + 60, lost=500.0))
-    resolved = book.take(finding("resolved", minute=MINUTE + 70, raised=MINUTE + 9, lost=777.0))
+    also = book.take(finding("alarm", DESKTOP, minute=MINUTE + 9, raised=MINUTE + 9))
+    assert (also.what, also.told) == ("joined", True)
+    assert not book.take(finding("resolved", MOBILE, minute=MINUTE + 60, lost=500.0)).told
+    resolved = book.take(finding("resolved", DESKTOP, minute=MINUTE + 70, raised=MINUTE + 9, lost=777.0))
+    assert resolved.told
     assert (resolved.alert_id, resolved.segment, resolved.lost) == (raised.alert_id, (MOBILE,), 500.0)
 
 
