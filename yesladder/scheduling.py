@@ -77,6 +77,7 @@ def list_(as_json: bool, **options: Any) -> None:
 
     Example: yesladder schedule list --json
     """
+    from answers.plain_text import plain
     from answers.schedule_file import as_dict, load_schedules
     from answers.schedule_state import ScheduleState
 
@@ -98,7 +99,7 @@ def list_(as_json: bool, **options: Any) -> None:
             one["at"],
             datetime.fromisoformat(one["next_at"]).strftime("%a %d %b %H:%M"),
             "-" if went is None else went["period"],
-            "-" if went is None else _went(went),
+            plain("-" if went is None else _went(went)),
         )
     Console().print(table)
 

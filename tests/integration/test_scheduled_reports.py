@@ -109,7 +109,7 @@ def here(office: Office, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def wait_for(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 150
     while not done():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -158,8 +158,9 @@ def test_two_schedulers_at_once_send_each_report_once(office: Office, box: Mailb
     assert (len(box.arrived), len(web.calls)) == (1, 2)
 
 
-def test_the_scheduler_goes_on_until_it_is_stopped(office: Office, box: Mailbox, web: Web) -> None:
+def test_the_scheduler_goes_on_until_it_is_stopped(office: Office, here: Here, box: Mailbox, web: Web) -> None:
     web.faults = [404]
+    web.words = b"[/red]no\x1b[31m hook\r\nhere"
     log = office.folder / "schedule.log"
     with Service("schedule", "run", cwd=office.folder, log=log, settings=office.settings) as service:
         service.until(lambda: "again" in service.words())
@@ -167,7 +168,11 @@ def test_the_scheduler_goes_on_until_it_is_stopped(office: Office, box: Mailbox,
     assert len(box.arrived) == 1
     words = service.words()
     assert "sent mail ann@shop.example" in words
-    assert "answered 404 ok" in words
+    assert "answered 404 [/red]no [31m hook  here" in words
+    _, out, _ = here("schedule", "list")
+    assert "daily" in out
+    assert "[/red]no" in " ".join(out.split())
+    assert "\x1b" not in out
 
 
 def test_a_report_is_sent_by_hand_and_says_what_failed(box: Mailbox, web: Web, here: Here) -> None:

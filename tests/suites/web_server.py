@@ -40,6 +40,7 @@ class Web:
         self.faults: list[Fault] = []
         self.calls: list[Call] = []
         self.retry_after: str | None = None
+        self.words = b"ok"
         self.release = threading.Event()
 
 
@@ -63,9 +64,9 @@ def web_server() -> Iterator[Web]:
             self.send_response(fault)
             if web.retry_after is not None:
                 self.send_header("Retry-After", web.retry_after)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(web.words)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(web.words)
             return None
 
         def _reset(self) -> None:
