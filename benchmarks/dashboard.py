@@ -1,6 +1,6 @@
 """How long the dashboard's pages take over a large simulated warehouse.
 
-    PYTHONPATH=. python benchmarks/dashboard.py FOLDER [--visitors 430000] [--rounds 20]
+    PYTHONPATH=. python benchmarks/dashboard.py FOLDER [--visitors 220000] [--rounds 20]
 
 FOLDER keeps the warehouse for the next run (7 events a visitor).  Every request is for other days, so that no answer is
 remembered; what remembering saves is measured apart.  CPU seconds are the server's own.
@@ -56,7 +56,7 @@ def main() -> None:
     """Measure, print and append to ``results/dashboard.md``."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--visitors", type=int, default=430_000)
+    parser.add_argument("--visitors", type=int, default=220_000)
     parser.add_argument("--rounds", type=int, default=20)
     given = parser.parse_args()
     if not (given.folder / "marts.duckdb").exists():
@@ -65,7 +65,9 @@ def main() -> None:
         ((events,),) = marts.execute("select count(*) from lake.events").fetchall()
         ((visitors,),) = marts.execute("select count(*) from dim_visitors").fetchall()
     options = ["--warehouse", given.folder, "--ladder", LADDER, "--port", 0]
-    with Service("dashboard", *options, cwd=given.folder, log=given.folder / "dashboard.log") as service:
+    log = given.folder / "dashboard.log"
+    log.unlink(missing_ok=True)
+    with Service("dashboard", *options, cwd=given.folder, log=log) as service:
         service.until(lambda: "dashboard at " in service.words())
         url = service.words().rpartition("dashboard at ")[2].strip()
         lines = [

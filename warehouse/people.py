@@ -44,7 +44,7 @@ class Somebody:
 
 @dataclass(frozen=True)
 class People:
-    """``count``: all of them; ``rows``: the first of them, who were asked last first."""
+    """``count``: all of them; ``rows``: some of them, by the day on which they are counted, the last day first."""
 
     tier: int
     step: str | None
@@ -91,11 +91,10 @@ def people(
     if of.value is not None:
         conditions.append(f"coalesce(dim_visitors.first_{of.segment}, '') = $value")
         values["value"] = of.value
-    whose = (
-        "from intermediate.int_outcomes as outcomes"
-        " inner join main.dim_visitors on dim_visitors.visitor_id = outcomes.visitor_id"
-        f" where {' and '.join(conditions)}"
-    )
+    whose = "from intermediate.int_outcomes as outcomes"
+    if of.value is not None:
+        whose += " inner join main.dim_visitors on dim_visitors.visitor_id = outcomes.visitor_id"
+    whose += f" where {' and '.join(conditions)}"
     of_step = "" if step is None else " and fct_asks.step = $step"
     with open_marts(warehouse, ladder) as marts:
         ((count,),) = marts.execute(f"select count(*) {whose}", values).fetchall()
@@ -116,8 +115,11 @@ def people(
 _ROWS = """
 with
 
+-- Of these few only is more looked up.
 whose as (
-    select outcomes.unit_id, outcomes.visitor_id {whose}
+    select outcomes.unit_id, outcomes.visitor_id, outcomes.date {whose}
+    order by outcomes.date desc, outcomes.unit_id
+    limit $most offset $skip
 ),
 
 asks as (
@@ -146,6 +148,5 @@ select
 from whose
 inner join main.{table} as units on units.{key} = whose.unit_id
 left join asks on asks.unit_id = whose.unit_id
-order by asks.last_asked_at desc nulls last, whose.unit_id
-limit $most offset $skip
+order by whose.date desc, whose.unit_id
 """
