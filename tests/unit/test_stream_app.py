@@ -26,6 +26,7 @@ from stream.step_minutes_record import StepMinutesRecord
 from stream.step_minutes_topic import NotTold
 from stream.transport import Batch
 from tests.suites.consumed import CANONICAL, NOON_MS, Record
+from tests.suites.crashing_worker import CutLake, PowerCut
 from warehouse.lake import Claim, Fenced, Lake
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -747,6 +748,28 @@ def test_a_worker_that_gave_its_partitions_up_while_kafka_was_away_leaves_it_to_
         assert (rig.stretches(), rig.ended) == ([], [])
         await rig.own()
         assert rig.stretches() == [(0, 1)]
+
+    run(test)
+
+
+def test_what_a_crash_left_counted_is_told_again_and_no_heartbeat_is_ahead_of_it(tmp_path: Path) -> None:
+    lake = CutLake(tmp_path)
+    rig, after = Rig(lake, counts=True), Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        await rig.take(await rig.own(), record(0))
+        lake.held.cut = "sessions"
+        with pytest.raises(PowerCut):
+            await rig.checkpoint()
+        owner = await after.own()
+        assert (after.stretches(), owner.fetched) == ([(0, 1)], {0: 0})
+        assert owner.hold.heartbeat(0, NOON) is None
+        await after.take(owner, record(0))
+        await after.checkpoint()
+        assert after.stretches() == []
+        beat = owner.hold.heartbeat(0, NOON)
+        assert beat is not None
+        assert beat.next == 1
 
     run(test)
 
