@@ -304,3 +304,14 @@ def test_zero_people_are_drawn_without_complaint(chromium: Chromium, tmp_path: P
 def test_the_bundle_runs_as_the_version_it_says(chromium: Chromium, report: Path) -> None:
     said = report.read_text().partition("/*! Apache ECharts ")[2].partition(",")[0]
     assert chromium.open(report).evaluate("echarts.version") == said
+
+
+def test_the_example_in_the_docs_opens_from_the_disk(chromium: Chromium) -> None:
+    example = Path(__file__).parents[2] / "docs" / "examples" / "report-moodle-edify.html"
+    for width in (1100, 400):
+        page = chromium.open(example, width=width)
+        assert page.complaints == []
+        assert page.requests == [example.as_uri()]
+        assert drawn(page, "session") != []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelectorAll('#changes .whisker .mark').length") == 5
