@@ -18,7 +18,7 @@ from stream import alerts_level
 from stream.alerts_baseline import RING, log_odds
 from stream.alerts_delay import arrived_by
 from stream.alerts_evidence import DELTAS, by_cohort, by_minute, summed
-from stream.alerts_kinds import Kind
+from stream.alerts_kinds import OF_LATE, Kind
 from stream.alerts_learning import TOLERATED, History, first_state, is_known, refit, usual_volume
 from stream.alerts_many import due_alarms
 from stream.alerts_open import Notice, OpenAlarms
@@ -155,7 +155,10 @@ class Detector:
         ahead = alerts_level.PERSISTENCE ** (self._ages / 60)
         odds = log_odds(state.coefficients, minute) + state.level_mean * ahead
         state.chance[-1] = np.clip(1 / (1 + np.exp(-odds)), 1e-4, 1 - 1e-4)
-        state.due[-1] = np.einsum("ak,ak,ak->k", state.asks, state.chance[:, 1], self._arriving)
+        due = state.asks * state.chance[:, 1] * self._arriving
+        state.due_by_delay = OF_LATE * state.due_by_delay + due
+        state.came_by_delay = OF_LATE * state.came_by_delay + came
+        state.due[-1] = due.sum(axis=0)
         state.came[-1] = came.sum(axis=0)
         state.due_total += state.due[-1]
         state.came_total += state.came[-1]

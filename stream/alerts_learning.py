@@ -55,6 +55,8 @@ def first_state(history: History, groups: int) -> State:
         chance=np.full((window, configurations, keys), 0.5, dtype=np.float32),
         due=np.zeros((window, keys), dtype=np.float32),
         came=np.zeros((window, keys), dtype=np.float32),
+        due_by_delay=np.zeros((window, keys), dtype=np.float32),
+        came_by_delay=np.zeros((window, keys), dtype=np.float32),
         due_total=np.zeros(keys),
         came_total=np.zeros(keys),
         hour_asks=hour_asks,

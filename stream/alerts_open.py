@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stream.alerts_baseline import RING, WEEK
 from stream.alerts_delay import arrived_by, delay_shares, stretched
-from stream.alerts_kinds import KINDS, Kind, back_on_time, slower
+from stream.alerts_kinds import KINDS, ByDelay, Kind, back_on_time, by_delay, slower
 from stream.alerts_quiet import SUSPECT
 from stream.alerts_state import State
 from stream.alerts_units import Units
@@ -182,7 +182,7 @@ class OpenAlarms:
         if self._one_road and self._all_fell(minute, since):
             return "tracking", 1.0
         age = min(minute - since, len(self._state.asks) - 1)
-        better, factor = slower(*self._in_flight(members), age)
+        better, factor = slower(self._by_delay(members, age))
         return ("slow", factor) if better > lean else ("drop", 1.0)
 
     def _people_go_on(self, members: NDArray[np.int64]) -> bool:
@@ -221,6 +221,16 @@ class OpenAlarms:
             state.yeses[:, members].astype(np.float64),
             state.chance[:, 1, members].astype(np.float64),
             arrived_by(state.shares[:, members]),
+        )
+
+    def _by_delay(self, members: NDArray[np.int64], change_age: int) -> ByDelay:
+        state = self._state
+        return by_delay(
+            state.due_by_delay[::-1, members].astype(np.float64),
+            state.came_by_delay[::-1, members].astype(np.float64),
+            state.shares[:, members],
+            (state.asks[:, members] * state.chance[:, 1, members])[::-1].astype(np.float64),
+            change_age,
         )
 
     def _notice(self, what: What, unit: int, minute: int) -> Notice:

@@ -15,7 +15,7 @@ Singles = NDArray[np.float32]
 Whole = NDArray[np.int64]
 Truths = NDArray[np.bool_]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass
@@ -33,6 +33,8 @@ class State:
     # the last W minutes
     due: Singles  # (W, K) yeses expected to arrive in the minute
     came: Singles  # (W, K) yeses that did
+    due_by_delay: Singles  # (W, K) of late, from the longest delay to none
+    came_by_delay: Singles  # (W, K)
     due_total: Floats  # (K) since the start
     came_total: Floats  # (K)
     # the usual

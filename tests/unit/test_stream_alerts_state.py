@@ -26,5 +26,5 @@ def test_a_state_of_another_version_is_refused() -> None:
     file = BytesIO()
     np.savez(file, version=np.array([0]))
 
-    with pytest.raises(UsageError, match="version 0, this release reads 1"):
+    with pytest.raises(UsageError, match="version 0, this release reads 2"):
         restore(file.getvalue())
