@@ -20,7 +20,7 @@ from stream.alerts_delay import arrived_by
 from stream.alerts_evidence import DELTAS, by_cohort, by_minute, summed
 from stream.alerts_kinds import OF_LATE, Kind
 from stream.alerts_learning import TOLERATED, History, first_state, is_known, refit, usual_volume
-from stream.alerts_many import due_alarms
+from stream.alerts_many import due_alarms, wider_for
 from stream.alerts_open import Notice, OpenAlarms
 from stream.alerts_quiet import SUSPECT, missing, recent_volume
 from stream.alerts_segments import Contribution, contributions
@@ -67,6 +67,7 @@ class Detector:
         self.units = Units(state.asks.shape[1], self.rules.groups)
         self._alarms = OpenAlarms(state, self.units, self.rules.shown_by, self.rules.one_road)
         self._ages = len(state.asks)
+        self._wider = _wider(self.rules, len(self.units))
         self._log_patience = float(np.log(self.rules.patience))
         shape = (self._ages, len(TOLERATED), len(DELTAS), self.units.keys)
         self._scratch = np.empty(shape, np.float32), np.empty(shape, np.float32)
@@ -76,7 +77,8 @@ class Detector:
     def learn(cls, history: History, rules: Rules | None = None) -> Detector:
         """A detector that has seen ``history`` and takes minute ``history.until`` next."""
         chosen = rules or Rules()
-        return cls(first_state(history, len(chosen.groups)), chosen)
+        groups = len(chosen.groups)
+        return cls(first_state(history, groups, _wider(chosen, history.asks.shape[1] + groups)), chosen)
 
     def step(self, asks: NDArray[np.floating], yeses: NDArray[np.floating], *, armed: bool = True) -> list[Notice]:
         """Take in the next minute: ``asks`` (keys) made in it and ``yeses`` (ages, keys) that arrived in it, by age.
@@ -88,7 +90,7 @@ class Detector:
         minute = int(state.minute[0]) + 1
         state.minute[0] = minute
         if minute % 1440 == 0:
-            refit(state, minute)
+            refit(state, minute, self._wider)
             self._read_delays()
         if minute % 60 == 0:
             hour = minute // 60
@@ -289,3 +291,7 @@ class Detector:
         rows = slice(max(0, self._ages - (minute - began + 1)), None)
         members = self.units.members(unit)
         return float(self.state.due[rows][:, members].sum()), float(self.state.came[rows][:, members].sum())
+
+
+def _wider(rules: Rules, units: int) -> float:
+    return wider_for(units) if rules.together else 1.0

@@ -38,8 +38,11 @@ class History:
     delays: Floats
 
 
-def first_state(history: History, groups: int) -> State:
-    """The state before minute ``history.until``, fitted, and the level as the last three days leave it."""
+def first_state(history: History, groups: int, wider: float = 1.0) -> State:
+    """The state before minute ``history.until``, fitted, and the level as the last three days leave it.
+
+    ``wider``: how many times as large as usual what is tolerated is.
+    """
     window, keys = history.delays.shape
     units, configurations = keys + groups, len(TOLERATED)
     newest = (history.until - 1) // 60
@@ -94,7 +97,7 @@ def first_state(history: History, groups: int) -> State:
         factor=np.ones(units),
         recovery=np.zeros(units),
     )
-    _fit(state)
+    _fit(state, wider)
     mean, variance = np.zeros(keys), state.wander**2
     for hour in range(newest - min(_WARM_HOURS, len(hours[0])) + 1, newest + 1):
         mean, variance = alerts_level.forecast(mean, variance, state.wander, 1.0)
@@ -105,10 +108,10 @@ def first_state(history: History, groups: int) -> State:
     return state
 
 
-def refit(state: State, minute: int) -> None:
+def refit(state: State, minute: int, wider: float = 1.0) -> None:
     """The daily fit, on what has matured.  The level takes up the difference, so that no expectation jumps."""
     before, knew = log_odds(state.coefficients, minute), is_known(state)
-    _fit(state)
+    _fit(state, wider)
     moved = state.level_mean + before - log_odds(state.coefficients, minute)
     state.level_mean = np.where(knew, moved, 0.0)
     state.level_variance = np.where(knew, state.level_variance, state.wander**2)
@@ -130,7 +133,7 @@ def usual_volume(hour_asks: NDArray[np.float32], hour_yeses: NDArray[np.float32]
     return np.asarray(np.where(seen.any(axis=0), both, np.inf))
 
 
-def _fit(state: State) -> None:
+def _fit(state: State, wider: float) -> None:
     """Baseline, wander, tolerance and delays anew from the state's own history."""
     asks, yeses = state.hour_asks.astype(np.float64), state.hour_yeses.astype(np.float64)
     if state.coefficients.shape[1] == 0:
@@ -140,6 +143,6 @@ def _fit(state: State) -> None:
     baseline = fit_baseline(asks, yeses, state.wander, alerts_level.PERSISTENCE, state.coefficients)
     state.coefficients, state.baseline_error = baseline.coefficients, baseline.error
     state.baseline_hours, state.known_yeses = baseline.hours, yeses.sum(axis=0)
-    wider = np.maximum(1.0, np.hypot(state.wander, baseline.error) / _LEARNT_WITH)
-    state.epsilon = np.minimum(np.array(TOLERATED)[:, None] * wider, _LARGEST_TOLERATED).astype(np.float32)
+    unsure = np.maximum(1.0, np.hypot(state.wander, baseline.error) / _LEARNT_WITH)
+    state.epsilon = np.minimum(np.array(TOLERATED)[:, None] * wider * unsure, _LARGEST_TOLERATED).astype(np.float32)
     state.shares = delay_shares(state.delay_counts)

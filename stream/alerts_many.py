@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from math import log, sqrt
+
 import numpy as np
 from numpy.typing import NDArray
+
+_STRAYS = 8.5
+"""Squared distance, in standard deviations of the walk, that what is tolerated of one stream covers."""
+
+
+def wider_for(streams: int) -> float:
+    """How many times as large what is tolerated must be for many streams.
+
+    The furthest of K walks strays sqrt(2 ln K) standard deviations further than one does (the tail of a normal
+    distribution), and where the rate has indeed strayed beyond what is tolerated, no threshold is high enough.
+    """
+    return sqrt(1 + 2 * log(max(streams, 1)) / _STRAYS)
 
 
 def due_alarms(statistic: NDArray[np.float64], patience: float, *, among: int) -> NDArray[np.bool_]:
