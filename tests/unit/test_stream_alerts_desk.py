@@ -135,8 +135,7 @@ def test_an_alert_is_in_the_table_in_the_outbox_and_said(office: Office, world: 
     assert desk.offset == len(world.records)
 
 
-@pytest.mark.parametrize("cut", ["table", "outbox", "snapshot"])
-@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(("cut", "kept"), [("table", False), ("outbox", False), ("outbox", True), ("snapshot", True)])
 def test_whenever_the_process_ends_each_alert_is_written_and_queued_once(
     office: Office, world: Shop, cut: str, kept: bool
 ) -> None:
