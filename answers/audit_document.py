@@ -9,7 +9,7 @@ from answers.audit_facts import Answer, Audit, Friction, Transition
 from answers.audit_frictions import in_short
 from answers.document import Block, Bullets, Document, Heading, Paragraph, Table
 from answers.harmless import harmless_name, one_line
-from answers.numbers import count, interval, percent, utc
+from answers.numbers import count, counted, interval, percent, utc
 
 
 def audit_document(
@@ -21,7 +21,7 @@ def audit_document(
         blocks += _audit(audit, f"{segment} {harmless_name(value) or '(none)'}: ")
     return Document(
         title=f"Audit of the ladder {harmless_name(ladder)}",
-        about=(f"{count(whole.visitors)} visitors", f"Written {utc(written_at)}"),
+        about=(counted(whole.visitors, "visitor"), f"Written {utc(written_at)}"),
         blocks=tuple(blocks),
         notes=("Leaps are compared as they are, not by an experiment: who was asked otherwise may be otherwise.",),
     )

@@ -20,8 +20,12 @@ Question = Literal["big_ask", "value_first", "each_step", "celebrated"]
 
 @dataclass(frozen=True)
 class AuditFacts:
-    """Of the visitors of one segment value, or of all; empty (or None) where there is nothing."""
+    """Of the visitors of one segment value, or of all; empty (or None) where there is nothing.
 
+    ``visitors``: who were about on the days it is on, new or not.
+    """
+
+    visitors: int = 0
     ways: tuple[Way, ...] = ()
     came: tuple[Came, ...] = ()
     surprised: Surprised | None = None
@@ -128,7 +132,7 @@ class Friction:
 
 @dataclass(frozen=True)
 class Audit:
-    """The four answers, in the order of the checklist.  ``frictions``: the surest first.
+    """The four answers, in the order of the checklist.  ``frictions``: the surest first.  ``visitors``: see the facts.
 
     ``compared``: leaps that were compared, ``family`` of them in all audits made at once.  ``not_compared``: leaps
     that could not be.

@@ -25,6 +25,5 @@ def audits(facts: Sequence[AuditFacts], ladder: Ladder) -> tuple[Audit, ...]:
             each_step(steps, points, own, ladder),
             celebrated(own, ladder),
         )
-        visitors = own.stands.units if own.stands is not None else 0
-        found.append(Audit(visitors, answers, steps, points, len(leaps), family, len(own.ways) - len(leaps)))
+        found.append(Audit(own.visitors, answers, steps, points, len(leaps), family, len(own.ways) - len(leaps)))
     return tuple(found)

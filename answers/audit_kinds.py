@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import msgspec
 
-from answers.audit_words import names_any
+from answers.audit_words import names_any, words
 from ladder.tiers import Ladder
 
 Step = tuple[int, str]
@@ -25,6 +25,7 @@ class Kind:
     asks: tuple[str, ...]
     bridges: tuple[str, ...]
     lacks: str
+    whole: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     held_at_most: int | None = None
 
@@ -32,7 +33,8 @@ class Kind:
         """Whether the names on the ladder say so."""
         if self.needs and not any(names_any(_names(ladder, other), self.needs) for other in _steps(ladder)):
             return False
-        return names_any(_names(ladder, step), self.asks)
+        names = _names(ladder, step)
+        return names_any(names, self.asks) or any(words(name) == words(word) for name in names for word in self.whole)
 
     def bridges_to(self, asked: Step, ladder: Ladder) -> tuple[Step, ...]:
         """The ladder's own steps that lead up to this one, of no higher tier and with a yes or a reward."""

@@ -9,7 +9,7 @@ from answers.audit_leaps import below, rungs
 from answers.audit_verdict import Borders, Verdict, verdict, verdict_of_parts
 from answers.audit_words import quoted, tier_called
 from answers.harmless import harmless_name
-from answers.numbers import count, interval, listing, percent
+from answers.numbers import count, counted, interval, listing, percent
 from answers.sections.section import more_or_less
 from ladder.rates import Rate, wilson
 from ladder.tiers import Ladder
@@ -36,8 +36,9 @@ def big_ask(facts: AuditFacts, ladder: Ladder) -> Answer:
         said: tuple[str, ...] = (f"No ask above {tier_called(1, ladder)} has had its time to be answered yet.",)
     else:
         said = (
-            f"Of {count(asked)} visitors asked for anything above {tier_called(1, ladder)}, {count(surprised)} were "
-            f"asked at least once for more than one tier above what they held: {_measured(share)}.",
+            f"Of {counted(asked, 'visitor')} asked for anything above {tier_called(1, ladder)}, "
+            f"{count(surprised)} {'was' if surprised == 1 else 'were'} asked at least once for "
+            f"more than one tier above what they held: {_measured(share)}.",
             *_where_too_soon(facts, ladder),
             *_unsure(found, share, BIG_ASK),
         )
@@ -57,7 +58,7 @@ def value_first(facts: AuditFacts) -> Answer:
         said: tuple[str, ...] = ("No visitor has met anything yet that gives or takes.",)
     else:
         said = (
-            f"Of {count(starts)} visitors, {count(gives)} began with something given ({_measured(only)}), "
+            f"Of {counted(starts, 'visitor')}, {count(gives)} began with something given ({_measured(only)}), "
             f"{count(takes)} with something asked of them and {count(both)} with both at once.",
             *_gift(facts),
             *_unsure(found, only if both == 0 else None, VALUE_FIRST),
@@ -74,6 +75,8 @@ def value_first(facts: AuditFacts) -> Answer:
 def transitions(facts: AuditFacts, frictions: Sequence[Friction], ladder: Ladder) -> tuple[Transition, ...]:
     """From rung to rung, upwards; only tiers that somebody was asked for who held less.
 
+    The lowest tier is none of them: nothing comes before it, so that it would follow whatever people do.
+
     A transition is yes where surely most of those asked held the tier right below when they first were, and no leap
     from the rung before is a friction point; no where surely most did not (nobody does where that tier has no yes), or
     one is.
@@ -84,7 +87,7 @@ def transitions(facts: AuditFacts, frictions: Sequence[Friction], ladder: Ladder
         lower = below(tier, ladder)
         held = {row.held_tier: row.visitors for row in facts.came if row.tier == tier}
         came, in_order = sum(held.values()), held.get(tier - 1, 0)
-        if came == 0:
+        if came == 0 or tier == 1:
             continue
         ways = [way for way in facts.ways if (way.held_tier, way.tier) == (lower, tier)]
         asked, yes = sum(way.asked for way in ways), sum(way.yes for way in ways)
@@ -106,7 +109,9 @@ def each_step(steps: Sequence[Transition], frictions: Sequence[Friction], facts:
     """Does each step follow from the one before?"""
     title = "Does each step follow from the one before?"
     found = verdict_of_parts(tuple(step.verdict for step in steps))
-    said: tuple[str, ...] = ("Nobody has been asked for more than they held yet.",)
+    said: tuple[str, ...] = (
+        f"No ask for more than somebody held, above {tier_called(1, ladder)}, has had its time to be answered yet.",
+    )
     if steps:
         said = (
             *_of_steps(steps, "yes", "follow from the step before"),
@@ -150,7 +155,8 @@ def celebrated(facts: AuditFacts, ladder: Ladder) -> Answer:
     else:
         never = [quoted(row.step) for row in wins if not row.has_cheer]
         said = (
-            f"Of {count(yeses)} yeses above {tier_called(1, ladder)}, {count(cheered)} were cheered within 10 seconds: "
+            f"Of {counted(yeses, 'yes', 'yeses')} above {tier_called(1, ladder)}, {count(cheered)} "
+            f"{'was' if cheered == 1 else 'were'} cheered within 10 seconds: "
             f"{_measured(share)}.",
             *((f"The ladder names no cheer for {listing(never)}.",) if never else ()),
             *_cheer(facts),
@@ -166,7 +172,7 @@ def _where_too_soon(facts: AuditFacts, ladder: Ladder) -> tuple[str, ...]:
         return ()
     soon, in_order = facts.too_soon.too_soon, facts.too_soon.in_order
     worst = max(facts.too_soon.worst, key=lambda step: step.asks)
-    where = f"Most often it was {quoted(worst.step)} ({tier_called(worst.tier, ladder)}): {count(worst.asks)} asks."
+    where = f"Most often it was {quoted(worst.step)} ({tier_called(worst.tier, ladder)}): {counted(worst.asks, 'ask')}."
     if in_order.asks == 0:
         return (where,)
     found = facts.too_soon
@@ -213,8 +219,8 @@ def _skipped(step: Transition, ladder: Ladder) -> str:
     below_it = tier_called(step.tier - 1, ladder)
     share = Rate(step.in_order_share, step.in_order_share_low, step.in_order_share_high)
     said = (
-        f"Of {count(step.came)} visitors asked for {harmless_name(step.name)}, {count(step.in_order)} held {below_it} "
-        f"when they first were: {_measured(share)}."
+        f"Of {counted(step.came, 'visitor')} asked for {harmless_name(step.name)}, {count(step.in_order)} held "
+        f"{below_it} when they first were: {_measured(share)}."
     )
     return f"{said} The ladder has no yes of {below_it}." if step.held_tier < step.tier - 1 else said
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from answers.audit_facts import Answer, Audit, Friction
 from answers.audit_frictions import in_short
 from answers.audit_words import quoted
-from answers.numbers import count
+from answers.numbers import counted
 from answers.plain_text import plain
 
 
@@ -24,7 +24,7 @@ class AuditText:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         audit = self._audit
         of = "" if self._name is None else f", {self._name}"
-        title = plain(f"Audit of the ladder {self._ladder}{of}: {count(audit.visitors)} visitors")
+        title = plain(f"Audit of the ladder {self._ladder}{of}: {counted(audit.visitors, 'visitor')}")
         title.stylize("bold")
         yield title
         for answer in audit.answers:
@@ -36,7 +36,7 @@ class AuditText:
             yield from self._friction(friction)
         if audit.not_compared:
             yield Text(
-                f"Of {count(audit.not_compared)} further leaps nothing can be said: too few people, or nothing to "
+                f"Of {counted(audit.not_compared, 'further leap')} nothing can be said: too few people, or nothing to "
                 "compare with.",
                 style="dim",
             )

@@ -97,8 +97,9 @@ class PeriodFacts:
     """What a report on some days compares.
 
     ``every``: the kind of calendar period, None for other days.  ``unit`` and ``segment``: what is compared, and by
-    which first touch apart.  ``totals``: of ``before``.  ``known_until``: the end of the newest session that there is,
-    whenever; None without any.  ``changes``: None where the days were not over when the marts
+    which first touch apart.  ``totals``: of ``before``.  ``first_at``: when the first session that there is began,
+    ``last_begun_at``: when the newest did, ``known_until``: when the last of them ended; None without any, whenever.
+    ``changes``: None where the days were not over when the marts
     were built, so that they would be compared as if they were whole.
     """
 
@@ -108,6 +109,8 @@ class PeriodFacts:
     unit: Unit
     segment: str | None
     totals: Totals
+    first_at: datetime | None
+    last_begun_at: datetime | None
     known_until: datetime | None
     changes: Changes | None
 

@@ -109,7 +109,9 @@ def _period(warehouse: Path, ladder: Ladder, asked: Asked, built_at: datetime | 
             "select coalesce(sum(events - repeated_events), 0)::bigint, count(*), count(distinct visitor_id)"
             f" from main.fct_sessions where {between('started_date', earlier)}"
         ).fetchall()
-        ((known_until,),) = marts.execute("select max(ended_at) from main.fct_sessions").fetchall()
+        ((first_at, last_begun_at, known_until),) = marts.execute(
+            "select min(started_at), max(started_at), max(ended_at) from main.fct_sessions"
+        ).fetchall()
     unit: Unit = checked_unit(asked.unit)
     changes = drop_off_changes(warehouse, ladder, unit, days, earlier, asked.segment)
     return PeriodFacts(
@@ -119,6 +121,8 @@ def _period(warehouse: Path, ladder: Ladder, asked: Asked, built_at: datetime | 
         unit=unit,
         segment=asked.segment,
         totals=Totals(events, sessions, visitors),
+        first_at=first_at,
+        last_begun_at=last_begun_at,
         known_until=known_until,
         changes=changes if built_at is not None and built_at >= days.ends else None,
     )

@@ -13,6 +13,7 @@ from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, after_yes
 from warehouse.counted import Slice
 from warehouse.effects import of_a_cheer, of_a_gift
+from warehouse.seen import seen
 from warehouse.stands import standing
 from warehouse.too_soon import TooSoon, too_soon
 from warehouse.value_first import value_first
@@ -33,6 +34,7 @@ def gather_audit(warehouse: Path, ladder: Ladder, of: Slice) -> tuple[AuditFacts
 
 
 def _facts(warehouse: Path, ladder: Ladder, of: Slice) -> dict[str, AuditFacts]:
+    about = seen(warehouse, ladder, of)
     stands, values = standing(warehouse, ladder, of), value_first(warehouse, ladder, of)
     by_stands = {"": stands.all} if of.segment is None else stands.by
     by_value = {"": values.all} if of.segment is None else values.by
@@ -40,9 +42,10 @@ def _facts(warehouse: Path, ladder: Ladder, of: Slice) -> dict[str, AuditFacts]:
     arrived, asked = _by_value(came(warehouse, ladder, of)), _by_value(surprised(warehouse, ladder, of))
     soon, after = _by_value(too_soon(warehouse, ladder, of)), _by_value(after_yes(warehouse, ladder, of))
     gifts, cheers = of_a_gift(warehouse, ladder, of), of_a_cheer(warehouse, ladder, of)
-    seen = witnesses(warehouse, ladder, of)
+    of_sessions = witnesses(warehouse, ladder, of)
     return {
         value: AuditFacts(
+            visitors=about.get(value, 0),
             ways=tuple(up.get(value, ())),
             came=tuple(arrived.get(value, ())),
             surprised=next(iter(asked.get(value, ())), None),
@@ -52,9 +55,9 @@ def _facts(warehouse: Path, ladder: Ladder, of: Slice) -> dict[str, AuditFacts]:
             after_yes=tuple(after.get(value, ())),
             of_a_cheer=cheers.get(value),
             stands=by_stands.get(value),
-            witnesses=seen.get(value, {}),
+            witnesses=of_sessions.get(value, {}),
         )
-        for value in dict.fromkeys((*by_stands, *up, *after))
+        for value in dict.fromkeys((*about, *by_stands, *up, *after))
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from answers.numbers import count, interval, listing, percent
+from answers.numbers import count, counted, interval, listing, percent
 from warehouse.query import TierRow, Unit
 
 
@@ -34,24 +34,32 @@ def find_leak(tiers: Sequence[TierRow]) -> Leak | None:
     return Leak(worst, tuple(sorted(rivals, key=lambda row: -row.drop_off)))
 
 
-def headline(unit: Unit, tiers: Sequence[TierRow]) -> str:
-    """The one sentence to remember, which claims no more than the intervals carry."""
+def asked_when(unit: Unit, *, of_days: bool) -> str:
+    """How sentences say whom they are of: in a report on days a visitor counts where they were asked first."""
+    return "first asked in these days" if of_days and unit == "visitor" else "asked"
+
+
+def headline(unit: Unit, tiers: Sequence[TierRow], *, of_days: bool = False) -> str:
+    """The one sentence to remember, which claims no more than the intervals carry.
+
+    ``of_days``: the rows are of some days, not of all there were.
+    """
+    asked = asked_when(unit, of_days=of_days)
     leak = find_leak(tiers)
     if leak is None:
-        return _without_asks(unit, tiers)
+        return _without_asks(unit, tiers, of_days=of_days)
     worst, rivals = leak.tier, leak.rivals
     if worst.drop_off == 0:
         least = max(tiers, key=lambda row: (row.asked > 0, row.drop_off_high))
         return (
-            f"Nobody was lost: at every tier all the {unit}s asked went on to a yes. Least is known of tier "
+            f"Nobody was lost: at every tier all the {unit}s {asked} went on to a yes. Least is known of tier "
             f"{least.tier}, {least.name}: with {count(least.asked)} asked, up to {percent(least.drop_off_high)} might "
             f"drop off all the same (95% interval)."
         )
-    whole = f"{count(worst.asked)} {unit}{'' if worst.asked == 1 else 's'}"
     measured = f"{percent(worst.drop_off)} (95% interval {interval(worst.drop_off_low, worst.drop_off_high)})"
-    loss = f"of {whole} asked, {measured} did not go on to a yes"
+    loss = f"of {counted(worst.asked, unit)} {asked}, {measured} did not go on to a yes"
     if len([row for row in tiers if row.asked > 0]) == 1:
-        return f"Only tier {worst.tier}, {worst.name}, has asks on record: {loss}."
+        return f"Only tier {worst.tier}, {worst.name}, has asks on record{' of these days' if of_days else ''}: {loss}."
     if not rivals:
         return (
             f"The largest drop-off is at tier {worst.tier}, {worst.name}: {loss}, clearly more than at any other tier."
@@ -68,12 +76,17 @@ def headline(unit: Unit, tiers: Sequence[TierRow]) -> str:
     return said
 
 
-def _without_asks(unit: Unit, tiers: Sequence[TierRow]) -> str:
+def _without_asks(unit: Unit, tiers: Sequence[TierRow], *, of_days: bool) -> str:
     reached = [row for row in tiers if row.reached > 0]
     if not reached:
+        if of_days:
+            if unit == "visitor":
+                return "No visitor was first asked for any tier in these days, or first said a yes of one."
+            return "No session of these days holds an ask or a yes of any tier."
         return f"Nobody has been asked anything yet: no {unit} holds an ask or a yes of any tier."
     top = reached[-1]
     return (
-        f"No ask is on record, so no drop-off can be measured; {count(top.reached)} of the {unit}s said a yes "
-        f"of tier {top.tier}, {top.name}, the highest that anyone reached."
+        f"No ask is on record{' of these days' if of_days else ''}, so no drop-off can be measured; "
+        f"{count(top.reached)} of the {unit}s said a yes of tier {top.tier}, {top.name}, the highest that anyone "
+        "reached."
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from answers.leaks import find_leak
-from answers.numbers import count, interval, listing, percent
+from answers.leaks import asked_when, find_leak
+from answers.numbers import count, counted, interval, listing, percent
 from ladder.tiers import Ladder, Role
 from warehouse.query import StepRow, TierRow, Unit
 
@@ -13,21 +13,26 @@ WIDE = 0.2
 """An interval wider than this share says too little to act on (at a drop-off of one half: fewer than 93 asked)."""
 
 
-def next_steps(unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], ladder: Ladder) -> tuple[str, ...]:
+def next_steps(
+    unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], ladder: Ladder, *, of_days: bool = False
+) -> tuple[str, ...]:
     """Advice for one unit, each a sentence or two; ``steps`` may hold rows of the other unit too.
 
-    Never empty: where nothing stands out it says so.
+    ``of_days``: the rows are of some days, not of all there were.  Never empty: where nothing stands out it says so.
     """
+    asked = asked_when(unit, of_days=of_days)
+    # A visitor of earlier days counts there, whoever comes to a tier in these.
+    comes_back = of_days and unit == "visitor"
     found = [
-        *_worst_leak(unit, tiers, steps, ladder),
+        *_worst_leak(unit, asked, tiers, steps, ladder),
         *_most_lost(unit, tiers),
         *_refusals(unit, tiers),
         *_too_few(unit, tiers),
         *_never_asked(unit, tiers, ladder),
-        *_nothing_there(unit, tiers, ladder),
+        *_nothing_there(unit, tiers, ladder, is_told=not comes_back),
         *_unanswerable(unit, steps, ladder),
     ]
-    return tuple(found) or (f"Nothing stands out: no {unit} asked was lost at any tier.",)
+    return tuple(found) or (f"Nothing stands out: no {unit} {asked} was lost at any tier.",)
 
 
 def worst_steps(unit: Unit, steps: Sequence[StepRow], ladder: Ladder) -> list[StepRow]:
@@ -37,14 +42,16 @@ def worst_steps(unit: Unit, steps: Sequence[StepRow], ladder: Ladder) -> list[St
     return sorted(asked, key=lambda row: (-row.drop_off_low, -row.drop_off, row.tier, row.step))
 
 
-def _worst_leak(unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], ladder: Ladder) -> list[str]:
+def _worst_leak(
+    unit: Unit, asked: str, tiers: Sequence[TierRow], steps: Sequence[StepRow], ladder: Ladder
+) -> list[str]:
     leak = find_leak(tiers)
     if leak is None or leak.tier.drop_off == 0 or _wide(leak.tier):
         return []
     tier = leak.tier
     said = (
-        f"Start at {tier.name}: {count(tier.asked - tier.yes)} of {count(tier.asked)} {unit}s asked did not go on to "
-        f"a yes, {_measured(tier)}."
+        f"Start at {tier.name}: {count(tier.asked - tier.yes)} of {counted(tier.asked, unit)} {asked} did not go on "
+        f"to a yes, {_measured(tier)}."
     )
     there = [row for row in worst_steps(unit, steps, ladder) if row.tier == tier.tier]
     if len(there) > 1:
@@ -54,11 +61,13 @@ def _worst_leak(unit: Unit, tiers: Sequence[TierRow], steps: Sequence[StepRow], 
 
 
 def _most_lost(unit: Unit, tiers: Sequence[TierRow]) -> list[str]:
-    """Where the largest share and the largest number are lost at two different tiers."""
+    """Where the largest share and the largest number are lost at two different tiers, both of enough to judge."""
     leak = find_leak(tiers)
     if leak is None:
         return []
     most = max(tiers, key=lambda row: row.asked - row.yes)
+    if _wide(most) or _wide(leak.tier):
+        return []
     if most.asked - most.yes <= leak.tier.asked - leak.tier.yes:
         return []
     return [
@@ -73,7 +82,7 @@ def _refusals(unit: Unit, tiers: Sequence[TierRow]) -> list[str]:
     if not refused:
         return []
     parts = [
-        f"{row.name} ({count(row.no)} of the {count(row.no + row.silent)} {unit}s without a yes)" for row in refused
+        f"{row.name} ({count(row.no)} of the {counted(row.no + row.silent, unit)} without a yes)" for row in refused
     ]
     return [
         f"People refuse rather than overlook what is asked at {listing(parts)}. Change the ask itself, not its place."
@@ -99,13 +108,14 @@ def _never_asked(unit: Unit, tiers: Sequence[TierRow], ladder: Ladder) -> list[s
         (False, 'The ladder names no ask there; give the event that shows it role = "ask" to see the drop-off.'),
         (True, "The ladder names an ask there, but none arrived: check that the page sends it."),
     ):
-        parts = [f"{row.name} ({count(row.implicit)} {unit}s)" for row in unasked if (row.tier in with_ask) == named]
+        parts = [f"{row.name} ({counted(row.implicit, unit)})" for row in unasked if (row.tier in with_ask) == named]
         if parts:
             said.append(f"Yeses without any ask on record: {listing(parts)}. {why}")
     return said
 
 
-def _nothing_there(unit: Unit, tiers: Sequence[TierRow], ladder: Ladder) -> list[str]:
+def _nothing_there(unit: Unit, tiers: Sequence[TierRow], ladder: Ladder, *, is_told: bool) -> list[str]:
+    """``is_told``: whether nobody's being counted at a tier means that nobody came there."""
     said = []
     marked = {tier for tier, _ in _steps_with("ask", ladder) | _steps_with("yes", ladder)}
     empty = [row for row in tiers if row.asked == 0 and row.reached == 0]
@@ -113,7 +123,7 @@ def _nothing_there(unit: Unit, tiers: Sequence[TierRow], ladder: Ladder) -> list
     unmet = [row.name for row in empty if row.tier in marked]
     if unmarked:
         said.append(f"The ladder has no event for {listing(unmarked)}, so nothing is measured there.")
-    if unmet:
+    if unmet and is_told:
         said.append(
             f"No {unit} holds an ask or a yes of {listing(unmet, 'or')}: nobody came there, or nothing is sent."
         )

@@ -11,6 +11,11 @@ def count(number: int) -> str:
     return f"{number:,}"
 
 
+def counted(number: int, noun: str, of_many: str | None = None) -> str:
+    """``1 session``, ``1,002 sessions``; ``of_many``: where many are not called by the noun and an s."""
+    return f"{count(number)} {noun if number == 1 else of_many or f'{noun}s'}"
+
+
 def percent(share: float) -> str:
     """A share as per cent with one decimal.  Only a true 0 or 1 is said as 0% or 100%."""
     text = f"{share:.1%}"

@@ -15,7 +15,7 @@ from answers.page import as_json, asset, render, write_page
 from answers.period_words import called
 from answers.sections.after_yes import after_yes_section
 from answers.sections.audit import audit_section
-from answers.sections.changes import changes_section
+from answers.sections.changes import LATE_YES_COUNTS, changes_section
 from answers.sections.drop_off import drop_off_section
 from answers.sections.hesitation import hesitation_section
 from answers.sections.leaps import leaps_section
@@ -58,6 +58,7 @@ def render_report(facts: ReportFacts) -> str:
         changes=changes_section(period, Totals(facts.events, facts.sessions, facts.visitors), facts.ladder),
         sections=sections_of(facts),
         facts=facts,
+        late_yes_counts=LATE_YES_COUNTS,
         days=None if period is None else called(period.days, period.every),
         views=views,
         any_implicit=any(row.implicit > 0 for view in views for row in view.tiers),
@@ -85,15 +86,15 @@ def write_report(facts: ReportFacts, path: Path) -> Path:
 def sections_of(facts: ReportFacts) -> list[Section]:
     """In the order of the page; what there is nothing to say of is left out."""
     asks, ladder = facts.asks, facts.ladder
-    whom = None if facts.period is None else "visitors first seen in these days"
+    when = "" if facts.period is None else "first seen in these days"
     found = (
         audit_section(asks.audit),
-        standing_section(asks.standing, ladder, whom=whom),
+        standing_section(asks.standing, ladder, when=when),
         drop_off_section(asks.drop_off),
         leaps_section(asks.leaps, ladder),
         too_soon_section(asks.too_soon, ladder),
         momentum_section(asks.momentum, asks.of_an_earlier_yes, ladder),
-        value_first_section(asks.value, asks.of_a_gift, ladder, whom=whom),
+        value_first_section(asks.value, asks.of_a_gift, ladder, when=when),
         after_yes_section(asks.after_yes, asks.of_a_cheer, ladder),
         hesitation_section(asks.hesitation, ladder),
     )
@@ -109,8 +110,8 @@ def _view(unit: Unit, tiers: tuple[TierRow, ...], facts: ReportFacts) -> _View:
         tiers=tiers,
         worst=worst,
         rivals=leak is not None and len(leak.rivals) > 0,
-        headline=headline(unit, tiers),
-        advice=next_steps(unit, tiers, facts.steps, facts.ladder),
+        headline=headline(unit, tiers, of_days=facts.period is not None),
+        advice=next_steps(unit, tiers, facts.steps, facts.ladder, of_days=facts.period is not None),
         steps=tuple(ranked[:STEPS_SHOWN]),
         more_steps=max(0, len(ranked) - STEPS_SHOWN),
     )

@@ -11,12 +11,12 @@ from answers.audit_document import verdict_blocks
 from answers.document import Answers, Block, Bullets, Chart, Document, Heading, Heat, Paragraph, Table, Whiskers
 from answers.facts import Health, ReportFacts, Totals
 from answers.harmless import harmless, one_line
-from answers.leaks import headline
+from answers.leaks import asked_when, headline
 from answers.next_steps import next_steps, worst_steps
-from answers.numbers import count, interval, listing, percent, seconds, signed, utc
+from answers.numbers import count, counted, interval, listing, percent, seconds, signed, utc
 from answers.period_words import called
 from answers.report import sections_of
-from answers.sections.changes import changes_section, place, verdict
+from answers.sections.changes import LATE_YES_COUNTS, changes_section, measured, place, verdict
 from answers.sections.hesitation import SHOWN as STEPS_PONDERED
 from answers.sections.section import Section
 from ladder.errors import REASONS, Reason
@@ -67,7 +67,7 @@ def _in_short(facts: ReportFacts) -> Iterator[str]:
     changes = _changes(facts)
     if changes is not None:
         yield from changes.said[1:4]
-    yield f"Per {unit}: {headline(unit, rows)}"
+    yield f"Per {unit}: {headline(unit, rows, of_days=facts.period is not None)}"
 
 
 def _compared(facts: ReportFacts) -> tuple[Unit, tuple[TierRow, ...]]:
@@ -86,7 +86,8 @@ def _about(facts: ReportFacts) -> Iterator[str]:
         yield "No events yet."
     else:
         yield "No session began in these days."
-    yield f"{count(facts.events)} events in {count(facts.sessions)} sessions of {count(facts.visitors)} visitors"
+    sessions, visitors = counted(facts.sessions, "session"), counted(facts.visitors, "visitor")
+    yield f"{counted(facts.events, 'event')} in {sessions} of {visitors}"
 
 
 def _blocks(facts: ReportFacts, unit: Unit, rows: Sequence[TierRow]) -> Iterator[Block]:
@@ -101,10 +102,12 @@ def _blocks(facts: ReportFacts, unit: Unit, rows: Sequence[TierRow]) -> Iterator
             yield from _change_blocks(facts.period.changes.rows, facts.ladder, unit)
         yield from _terms(changes)
     yield Heading(f"The ladder per {unit}")
+    if changes is not None and unit == "visitor":
+        yield Paragraph(LATE_YES_COUNTS)
     yield from _ladder_blocks(rows, unit)
     yield from _worst_blocks(facts, unit)
     yield Heading("What to look at next")
-    yield Bullets(next_steps(unit, rows, facts.steps, facts.ladder))
+    yield Bullets(next_steps(unit, rows, facts.steps, facts.ladder, of_days=facts.period is not None))
     for section in sections_of(facts):
         yield Heading(section.title)
         yield from map(Paragraph, section.said)
@@ -135,7 +138,8 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
     if drawn:
         yield Chart(
             "changes",
-            f"The change of the drop-off per {unit} of each tier and step with its interval, in percentage points.",
+            f"The change of the {measured(unit).lower()} per {unit} of each tier and step with its interval, "
+            "in percentage points.",
             Whiskers(tuple((place(row, ladder), *row.change.difference) for row in drawn), "difference"),
         )
     yield Table(
@@ -161,7 +165,7 @@ def _change_blocks(rows: Sequence[DropOffChange], ladder: Ladder, unit: Unit) ->
             )
             for row in rows
         ),
-        f"Drop-off per {unit} asked, with the interval of its change",
+        f"{measured(unit)} per {unit} asked, with the interval of its change",
     )
 
 
@@ -218,14 +222,15 @@ def _drop_off(row: TierRow | StepRow) -> tuple[str, str]:
 
 def _worst_blocks(facts: ReportFacts, unit: Unit) -> Iterator[Block]:
     worst = [row for row in worst_steps(unit, facts.steps, facts.ladder) if row.asked > row.yes][:WORST]
-    yield Heading("The worst drops" if len(worst) < WORST else "The worst three drops")
+    asked = asked_when(unit, of_days=facts.period is not None)
+    yield Heading("The surest drops" if len(worst) < WORST else "The three surest drops")
     if not worst:
-        yield Paragraph(f"No step lost anybody: every {unit} asked went on to a yes, or none was asked.")
+        yield Paragraph(f"No step lost anybody: every {unit} {asked} went on to a yes, or none was asked.")
         return
     yield Bullets(
         tuple(
-            f"“{row.step}” of {facts.ladder.tiers[row.tier - 1]}: {count(row.asked - row.yes)} of {count(row.asked)} "
-            f"{unit}s asked did not go on to a yes, {percent(row.drop_off)} "
+            f"“{row.step}” of {facts.ladder.tiers[row.tier - 1]}: {count(row.asked - row.yes)} of "
+            f"{counted(row.asked, unit)} {asked} did not go on to a yes, {percent(row.drop_off)} "
             f"({interval(row.drop_off_low, row.drop_off_high)})."
             for row in worst
         )

@@ -26,7 +26,7 @@ def slack_body(letter: Letter) -> bytes:
     ]
     if worst:
         drops = "\n".join(f"• {text}" for text in worst)
-        blocks.append({"type": "section", "text": _plain(f"The worst drops:\n{drops}", LONGEST_BLOCK)})
+        blocks.append({"type": "section", "text": _plain(f"The surest drops:\n{drops}", LONGEST_BLOCK)})
     blocks.append({"type": "context", "elements": [_plain(" · ".join(letter.document.about), 1900)]})
     text = f"{letter.document.title}: {letter.short[0]}"
     return _json({"text": _escaped(text), "mrkdwn": False, "unfurl_links": False, "blocks": blocks})
@@ -54,10 +54,10 @@ def webhook_body(letter: Letter, target: Target) -> bytes:
 
 
 def _worst(document: Document) -> tuple[str, ...]:
-    """The bullets under the heading of the worst drops."""
+    """The bullets under the heading of the surest drops."""
     blocks = iter(document.blocks)
     for block in blocks:
-        if isinstance(block, Heading) and block.text.startswith("The worst"):
+        if isinstance(block, Heading) and block.text.endswith("surest drops"):
             after = next(blocks, None)
             return after.texts if isinstance(after, Bullets) else ()
     return ()

@@ -30,14 +30,14 @@ class Gradient(NamedTuple):
 
 
 def gradient(asks: Mapping[Way, tuple[int, int]]) -> Gradient | None:
-    """The gradient score of asks and yeses by way; None where nobody was asked for a second tier.
+    """The gradient score of asks and yeses by way; None with fewer than two falls, of which none is steeper.
 
     A way climbs if it asks for more than is held.  Its fall is the log-odds of a yes to the tier held (to all climbing
     asks of it; of the next lower tier that was asked for, where it was not) less the log-odds of a yes on this way,
     and 0 where they rise.  Who holds less than the lowest tier asked falls from that one; onto it there is no fall.
     The score is ``1 - G / (1 - w)``: G is Gini's coefficient of the falls (each with ``UNFELT``), a way weighing what
     it has of the asks, and w the weight of the steepest, so that 0 is reached however many took it.  It falls when the
-    steepest way grows steeper, and is 1 with a single fall.
+    steepest way grows steeper.
 
     Log-odds are of ``(yes + 1/2) / (no yes + 1/2)``: Haldane (1956), Anscombe (1956).  The interval is of ``DRAWS``
     draws of all ways' rates, Beta(yes + 1/2, no yes + 1/2) (Jeffreys), with the score itself in it; the same counts
@@ -50,7 +50,7 @@ def gradient(asks: Mapping[Way, tuple[int, int]]) -> Gradient | None:
     for way in climbing:
         by_tier.setdefault(way[1], []).append(way)
     falling = {way: _from(way[0], by_tier) for way in climbing if way[1] > _from(way[0], by_tier)}
-    if not falling:
+    if len(falling) < 2:
         return None
     weights = np.array([climbing[way][0] for way in falling], float)
     weights /= weights.sum()

@@ -171,6 +171,8 @@ def asked_of(
         raise UsageError("--until: give --period or --since with it")
     if since >= (until or today):
         raise UsageError(f"--since {since}: must be before --until {until or today}")
+    if since > today:
+        raise UsageError(f"--since {since}: these days are still to come; today is {today}, by UTC")
     return Asked(Days(since, until or today), None, unit or "session", segment)
 
 

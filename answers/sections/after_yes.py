@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from answers.numbers import count, interval, percent
+from answers.numbers import counted, interval, percent
 from answers.sections.section import Section, more_or_less
 from ladder.comparisons import Compared
 from ladder.rates import wilson
@@ -36,7 +36,7 @@ def _rewards(found: Sequence[AfterYes]) -> tuple[str, ...]:
         return ("The ladder names no event for a reward.",)
     share = wilson(rewarded, yeses)
     return (
-        f"Of {count(yeses)} yeses that a reward was promised for, {percent(share.value)} got it "
+        f"Of {counted(yeses, 'yes', 'yeses')} that a reward was promised for, {percent(share.value)} got it "
         f"({interval(share.low, share.high)}).",
     )
 
@@ -48,7 +48,10 @@ def _cheers(found: Sequence[AfterYes]) -> tuple[str, ...]:
         return ("The ladder names no event for a cheer.",)
     share = wilson(cheered, yeses)
     ends = interval(share.low, share.high)
-    return (f"Of {count(yeses)} yeses that may be cheered, {percent(share.value)} were within 10 seconds ({ends}).",)
+    return (
+        f"Of {counted(yeses, 'yes', 'yeses')} that may be cheered, {percent(share.value)} were within "
+        f"10 seconds ({ends}).",
+    )
 
 
 def _next(effect: Compared | None) -> tuple[str, ...]:

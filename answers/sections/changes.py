@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from answers.facts import PeriodFacts, Totals
-from answers.numbers import count, percent, utc
+from answers.numbers import count, counted, percent, utc
 from answers.period_words import called, the_one_before
 from answers.sections.section import Section, points
 from ladder.comparisons import ENOUGH_CLUSTERS
 from ladder.tiers import Ladder
 from warehouse.changes import DropOffChange
+from warehouse.query import Unit
 
 NAMED = 5
 """Changes that are told in sentences; the table has all of them."""
+
+LATE_YES_COUNTS = (
+    "Here a visitor counts in the days of their first ask of the tier, and a yes counts however late it came; what "
+    "changed is counted within the conversion window, so the two drop-offs may differ."
+)
+"""What a report on days says at its table of visitors."""
 
 
 def changes_section(period: PeriodFacts | None, now: Totals, ladder: Ladder) -> Section | None:
@@ -27,6 +35,7 @@ def changes_section(period: PeriodFacts | None, now: Totals, ladder: Ladder) -> 
         (volume(period, now), *changes_said(period, ladder, now)),
         {
             "unit": period.unit,
+            "measured": measured(period.unit),
             "before": called(period.before, period.every),
             "rows": [] if found is None else [(place(row, ladder), row, verdict(row)) for row in found.rows],
             "one_sided": 0 if found is None else found.one_sided,
@@ -39,23 +48,50 @@ def changes_section(period: PeriodFacts | None, now: Totals, ladder: Ladder) -> 
                 "95%: the more rows, the wider each, so that looking at many finds no more than looking at one "
                 "(Bonferroni).",
             ),
+            *(
+                (("Within the window", "A yes that came after the conversion window counts as none."),)
+                if period.unit == "visitor"
+                else ()
+            ),
             ("Asked", f"The {period.unit}s asked whose conversion window has passed; the others are not compared."),
             ("People", "Visitors behind them. What one does again and again tells less than what as many people do."),
         ),
     )
 
 
+def measured(unit: Unit) -> str:
+    """What is compared: a session is over with its window, a visitor may say yes after theirs."""
+    return "Drop-off within the window" if unit == "visitor" else "Drop-off"
+
+
 def volume(period: PeriodFacts, now: Totals) -> str:
     """How much there was, which is counted and no estimate."""
     parts = [
-        f"{count(mine)} {name}{'' if mine == 1 else 's'} ({_more_or_fewer(mine, theirs)})"
+        f"{counted(mine, name)} ({_more_or_fewer(mine, theirs)})"
         for name, mine, theirs in (
             ("session", now.sessions, period.totals.sessions),
             ("visitor", now.visitors, period.totals.visitors),
             ("event", now.events, period.totals.events),
         )
     ]
-    return f"{parts[0]}, {parts[1]} and {parts[2]}, compared with {called(period.before, period.every)}."
+    said = [f"{parts[0]}, {parts[1]} and {parts[2]}, compared with {called(period.before, period.every)}."]
+    first = period.first_at
+    if first is not None and first >= period.before.ends:
+        said = [
+            f"{counted(now.sessions, 'session')}, {counted(now.visitors, 'visitor')} and "
+            f"{counted(now.events, 'event')}. There is nothing from before {utc(first)} to compare them with."
+        ]
+    elif first is not None and first >= period.before.begins + timedelta(days=1):
+        said.append(f"The first session of all began {utc(first)}, so not all of that time is known.")
+    return " ".join((*said, *_ended_early(period, now)))
+
+
+def _ended_early(period: PeriodFacts, now: Totals) -> tuple[str, ...]:
+    """Where sessions came, but none on the last day, nor since; a last day may be quiet for hours."""
+    newest = period.known_until
+    if now.sessions == 0 or newest is None or newest >= period.days.ends - timedelta(days=1):
+        return ()
+    return (f"The newest event is of {utc(newest)}: these days may be incomplete.",)
 
 
 def _more_or_fewer(now: int, before: int) -> str:
@@ -91,7 +127,8 @@ def changes_said(period: PeriodFacts, ladder: Ladder, now: Totals) -> tuple[str,
             f"{points(low)} lower to {points(high)} higher.",
         )
     said = [
-        f"The drop-off at {place(row, ladder)} {'rose' if row.change.difference.value > 0 else 'fell'} by "
+        f"The {measured(period.unit).lower()} at {place(row, ladder)} "
+        f"{'rose' if row.change.difference.value > 0 else 'fell'} by "
         f"{points(row.change.difference.value)} ({_ends(row)}), from {_share(row.earlier)} {period.unit}s asked in "
         f"{the_one_before(period.every, period.days)} to {_share(row.later)}."
         for row in told[:NAMED]
@@ -107,12 +144,11 @@ def changes_said(period: PeriodFacts, ladder: Ladder, now: Totals) -> tuple[str,
 def _nothing(period: PeriodFacts) -> str:
     if period.known_until is None:
         return "No session began in these days, nor ever before."
-    if period.known_until < period.days.begins:
-        return (
-            f"No session began in these days: the newest events are of {utc(period.known_until)}. Does anybody still "
-            "send?"
-        )
-    return "No session began in these days, though some did later."
+    if period.last_begun_at is not None and period.last_begun_at >= period.days.ends:
+        return "No session began in these days, though some did later."
+    return (
+        f"No session began in these days: the newest events are of {utc(period.known_until)}. Does anybody still send?"
+    )
 
 
 def verdict(row: DropOffChange) -> str:

@@ -49,13 +49,21 @@ def _longest(found: Sequence[Hesitation], ladder: Ladder) -> tuple[str, ...]:
     if not ranked:
         return (f"No step has {ENOUGH} answers yet.",)
     slowest, *others = ranked
+    of_some = len(ranked) < len(found)
+    if not others and of_some:
+        return (
+            f"Only “{slowest.step}” of tier {ladder.tiers[slowest.tier - 1]} has {ENOUGH} answers or more: half of "
+            f"{count(slowest.answers)} took more than {seconds(slowest.median_seconds)}.",
+        )
+    which = f"Of the {count(len(ranked))} steps with {ENOUGH} answers or more " if of_some else ""
     if others and max(_median_between(row)[1] for row in others) >= _median_between(slowest)[0]:
         fastest = seconds(others[-1].median_seconds)
-        return (f"No step stands out: their median times lie between {fastest} and {seconds(slowest.median_seconds)}.",)
+        none = f"{which}none" if of_some else "No step"
+        return (f"{none} stands out: their median times lie between {fastest} and {seconds(slowest.median_seconds)}.",)
     return (
-        f"The longest thought about is “{slowest.step}” of tier {ladder.tiers[slowest.tier - 1]}: half of "
-        f"{count(slowest.answers)} answers took more than {seconds(slowest.median_seconds)}, a tenth more than "
-        f"{seconds(slowest.p90_seconds)}.",
+        f"{which}{'the' if of_some else 'The'} longest thought about is “{slowest.step}” of tier "
+        f"{ladder.tiers[slowest.tier - 1]}: half of {count(slowest.answers)} answers took more than "
+        f"{seconds(slowest.median_seconds)}, a tenth more than {seconds(slowest.p90_seconds)}.",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from answers.numbers import count, interval, percent
+from answers.numbers import count, counted, interval, percent
 from answers.sections.section import Section
 from ladder.tiers import Ladder
 from warehouse.asks import Leap, Leaps
@@ -45,6 +45,11 @@ def leaps_section(found: Leaps | None, ladder: Ladder) -> Section | None:
 
 
 def _gradient(found: Leaps) -> tuple[str, ...]:
+    if not found.gradients:
+        return (
+            "There is no gradient score: people were asked for no two ways up beyond the lowest tier, of which "
+            "one may be steeper.",
+        )
     return tuple(
         f"The gradient score is {one.score:.2f} ({one.low:.2f} to {one.high:.2f}): 1 is an even climb, 0 one cliff."
         for one in found.gradients
@@ -56,7 +61,8 @@ def _lost(found: Leaps) -> str:
         return "Nobody is known to be lost."
     ends = interval(found.long_leap_share_low, found.long_leap_share_high)
     return (
-        f"Of {count(found.lost)} people lost, {count(found.lost_on_long_leaps)} were lost on a leap of more than one "
+        f"Of {counted(found.lost, 'person', 'people')} lost, {count(found.lost_on_long_leaps)} "
+        f"{'was' if found.lost_on_long_leaps == 1 else 'were'} lost on a leap of more than one "
         f"tier: {percent(found.long_leap_share)} ({ends})."
     )
 

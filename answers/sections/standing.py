@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from answers.numbers import count, interval, percent
+from answers.numbers import count, counted, interval, percent
 from answers.sections.section import Section
 from ladder.tiers import Ladder
 from warehouse.query import Unit
 from warehouse.stands import Stands
 
 
-def standing_section(
-    found: Stands | None, ladder: Ladder, unit: Unit = "visitor", whom: str | None = None
-) -> Section | None:
-    """``unit``: of whom they are; ``whom``: how these are called if not all.  None where nobody is known."""
+def standing_section(found: Stands | None, ladder: Ladder, unit: Unit = "visitor", when: str = "") -> Section | None:
+    """``unit``: of whom they are; ``when``: words that follow, if not all.  None where nobody is known."""
     if found is None or found.units == 0:
         return None
     return Section(
         "standing",
         "Where do people stand?",
-        (_ends(found, ladder, whom or f"{unit}s"), *_stages(found)),
+        (_ends(found, ladder, f"{counted(found.units, unit)} {when}".rstrip()), *_stages(found)),
         {"tiers": found.tiers, "stages": found.stages, "unit": unit},
         (
             ("Stands", f"At the highest tier that the {unit} ever said yes to, asked or not; taken back or not."),
@@ -32,10 +30,11 @@ def standing_section(
 
 def _ends(found: Stands, ladder: Ladder, whom: str) -> str:
     none, top = found.tiers[0], found.tiers[-1]
+    none_share = f"{percent(none.share)} ({interval(none.share_low, none.share_high)})"
     return (
-        f"Of {count(found.units)} {whom} {count(none.units)} said yes to nothing: {percent(none.share)} "
-        f"({interval(none.share_low, none.share_high)}). {count(top.units)} stand at {ladder.tiers[-1]}, the top: "
-        f"{percent(top.share)} ({interval(top.share_low, top.share_high)})."
+        f"Of {whom} {count(none.units)} said yes to nothing: {none_share}. {count(top.units)} "
+        f"{'stands' if top.units == 1 else 'stand'} at {ladder.tiers[-1]}, the top: {percent(top.share)} "
+        f"({interval(top.share_low, top.share_high)})."
     )
 
 

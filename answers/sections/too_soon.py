@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from answers.numbers import count, percent
+from answers.numbers import count, counted, percent
 from answers.sections.section import OF_ASKS, Section, more_or_less
 from ladder.rates import Rate
 from ladder.tiers import Ladder
@@ -40,9 +40,9 @@ def _said(found: TooSoon) -> tuple[str, ...]:
     if soon.asks == 0 and in_order.asks == 0:
         return ("No ask's conversion window has passed yet.",)
     if soon.asks == 0:
-        return (f"None of {count(in_order.asks)} asks came too soon.",)
+        return (f"None of {counted(in_order.asks, 'ask')} came too soon.",)
     if in_order.asks == 0:
-        return (f"All of {count(soon.asks)} asks came too soon.",)
+        return (f"All of {counted(soon.asks, 'ask')} came too soon.",)
     yes = Rate(found.yes_rate_difference, found.yes_rate_difference_low, found.yes_rate_difference_high)
     lost = Rate(found.lost_share_difference, found.lost_share_difference_low, found.lost_share_difference_high)
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from answers.numbers import count, interval, percent
+from answers.numbers import counted, interval, percent
 from answers.sections.section import Section, more_or_less
 from ladder.comparisons import Compared
 from ladder.tiers import Ladder
@@ -18,9 +18,9 @@ _MEANS = {
 
 
 def value_first_section(
-    found: Value | None, effect: Compared | None, ladder: Ladder, unit: Unit = "visitor", whom: str | None = None
+    found: Value | None, effect: Compared | None, ladder: Ladder, unit: Unit = "visitor", when: str = ""
 ) -> Section | None:
-    """``effect``: of a start that gives against one that takes.  ``unit`` and ``whom``: as of ``standing_section``.
+    """``effect``: of a start that gives against one that takes.  ``unit`` and ``when``: as of ``standing_section``.
 
     None where nobody is known.
     """
@@ -30,7 +30,7 @@ def value_first_section(
     return Section(
         "value_first",
         "Does value come first?",
-        (_starts(found, whom or f"{unit}s"), *_effect(effect, lowest)),
+        (_starts(found, f"{counted(found.units, unit)} {when}".rstrip()), *_effect(effect, lowest)),
         {
             "starts": [(_MEANS[start.start], start) for start in found.starts if start.units],
             "unit": unit,
@@ -48,7 +48,7 @@ def _starts(found: Value, whom: str) -> str:
     start = {start.start: start for start in found.starts}
     gives, takes = start["gives"], start["takes"]
     return (
-        f"Of {count(found.units)} {whom} {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
+        f"Of {whom} {percent(gives.share)} ({interval(gives.share_low, gives.share_high)}) were "
         f"given something first, and of {percent(takes.share)} ({interval(takes.share_low, takes.share_high)}) "
         "something was wanted first."
     )

@@ -7,7 +7,7 @@ from math import exp
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from ladder.gradient import Gradient, gradient
+from ladder.gradient import gradient
 
 ASKS = 2_000_000
 few = settings(max_examples=20, deadline=None)
@@ -33,7 +33,7 @@ def score(ways: dict[tuple[int, int], tuple[int, int]]) -> float:
 
 
 @few
-@given(st.integers(2, 32), st.floats(0.0, 0.2))
+@given(st.integers(3, 32), st.floats(0.0, 0.2))
 def test_equal_falls_are_even_however_many_tiers(tiers: int, fall: float) -> None:
     assert score(climbed([fall] * (tiers - 1))) == pytest.approx(1, abs=0.02)
 
@@ -86,10 +86,12 @@ def test_a_tier_that_is_never_asked_for_is_passed_over() -> None:
     assert score({(0, 2): (1000, 800), (3, 5): (1000, 500), (2, 6): (1000, 500)}) == 1
 
 
-def test_people_asked_for_one_tier_only_have_no_gradient_and_a_single_fall_is_even() -> None:
+def test_people_asked_for_one_tier_only_have_no_gradient_and_neither_has_a_single_fall() -> None:
     assert gradient({}) is None
     assert gradient({(0, 2): (500, 100), (1, 2): (100, 20), (2, 2): (90, 10), (3, 1): (50, 2)}) is None
-    assert gradient({(0, 1): (100, 50), (1, 2): (100, 1)}) == Gradient(1, 1, 1)
+    assert gradient({(0, 1): (100, 50), (1, 2): (100, 1)}) is None
+    assert gradient({(0, 1): (100, 50), (1, 2): (4, 0)}) is None
+    assert gradient({(0, 1): (100, 50), (1, 2): (100, 20), (0, 2): (4, 0)}) is not None
 
 
 def test_log_odds_that_rise_are_no_fall() -> None:

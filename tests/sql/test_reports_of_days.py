@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from warehouse.drop_off import step_drop_off, tier_drop_off
 from warehouse.periods import Days, before
 from warehouse.quality import Gate
 from warehouse.query import run_sql
+from warehouse.seen import seen
 from yesladder.cli import main
+from yesladder.reporting import asked_of
 
 WEEK = Days(date(2026, 2, 9), date(2026, 2, 16))
 EARLIER = before(WEEK, "week")
@@ -147,6 +150,45 @@ def test_a_report_on_a_week_holds_nothing_of_other_days(warehouse: Path) -> None
     assert report_document(facts).title == "small: where people drop off, week 7 of 2026 (9 to 15 February)"
 
 
+def test_visitors_about_are_the_new_ones_and_those_who_came_back(warehouse: Path) -> None:
+    """By plain loops: with a session begun, an ask or a yes on these days."""
+    seen_on: dict[str, set[date]] = defaultdict(set)
+    sources: dict[str, str] = {}
+    for mart, day, where in (
+        ("fct_sessions", "started_date", "true"),
+        ("fct_asks", "asked_date", "unit = 'visitor'"),
+        ("fct_yeses", "yes_date", "unit = 'visitor'"),
+    ):
+        query = f"select visitor_id, {day} as day from {mart} where {where}"
+        for row in run_sql(warehouse, query).to_pylist():
+            seen_on[row["visitor_id"]].add(row["day"])
+    firsts = run_sql(warehouse, "select visitor_id, first_utm_source as source from dim_visitors").to_pylist()
+    for row in firsts:
+        sources[row["visitor_id"]] = row["source"] or ""
+    about = [visitor for visitor, days in seen_on.items() if any(WEEK.since <= day < WEEK.until for day in days)]
+    new = [visitor for visitor in about if WEEK.since <= min(seen_on[visitor])]
+    assert 0 < len(new) < len(about) < len(firsts)
+    of = Slice(since=WEEK.since, until=WEEK.until)
+    assert seen(warehouse, LADDER, of) == {"": len(about)}
+    by = Counter(sources[visitor] for visitor in about)
+    found = seen(warehouse, LADDER, replace(of, segment="utm_source"))
+    assert found == dict(by)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert seen(warehouse, LADDER, replace(of, segment="utm_source", value="mail")) == {"mail": by["mail"]}
+    assert seen(warehouse, LADDER, Slice()) == {"": len(firsts)}
+    audit = gather(warehouse, LADDER, now=NOW, asked=Asked(WEEK, "week")).asks.audit
+    assert audit is not None
+    assert audit.visitors == len(about)
+
+
+def test_what_there_is_at_all_is_told_beside_the_days(warehouse: Path) -> None:
+    query = "select min(started_at) as a, max(started_at) as b, max(ended_at) as c from fct_sessions"
+    ((first, newest, until),) = [tuple(row.values()) for row in run_sql(warehouse, query).to_pylist()]
+    period = gather(warehouse, LADDER, now=NOW, asked=Asked(WEEK, "week")).period
+    assert period is not None
+    assert (period.first_at, period.last_begun_at, period.known_until) == (first, newest, until)
+
+
 def test_days_that_were_not_over_at_the_build_are_not_compared(warehouse: Path) -> None:
     built = run_sql(warehouse, "select max(finished_at) as at from meta_builds").to_pylist()[0]["at"]
     assert isinstance(built, datetime)
@@ -190,3 +232,9 @@ def test_a_period_that_is_going_on_is_never_reported_as_whole(report: Say, tmp_p
     found = report("--period", "month", "--until", "2999-01-01", "--out", tmp_path / "r.md")
     today = datetime.now(UTC).date()
     assert date.fromisoformat(found["until"]) == today.replace(day=1)
+
+
+def test_days_to_come_are_refused() -> None:
+    with pytest.raises(UsageError, match="--since 2030-01-01: these days are still to come; today is 2026-03-16"):
+        asked_of(None, date(2030, 1, 1), date(2030, 2, 1), None, None, today=date(2026, 3, 16))
+    assert asked_of(None, date(2026, 3, 16), date(2026, 3, 17), None, None, today=date(2026, 3, 16)) is not None

@@ -57,5 +57,5 @@ def facts(ways: tuple[Way, ...] = (), surprised: tuple[int, int] | None = None, 
     """``surprised``: asked, and of them too soon.  Those who came are the asked of the ways."""
     came = tuple(Came("", one.tier, one.held_tier, one.asked) for one in ways)
     shocked = None if surprised is None else Surprised("", *surprised)
-    defaults: Mapping[str, Any] = {"came": came, "stands": Stands(1000, (), ())}
+    defaults: Mapping[str, Any] = {"visitors": 1000, "came": came, "stands": Stands(1000, (), ())}
     return AuditFacts(ways=ways, surprised=shocked, **{**defaults, **more})

@@ -10,10 +10,12 @@ from ladder.clusters import Clustered
 from ladder.comparisons import change, is_enough
 from warehouse.changes import Changes, DropOffChange
 from warehouse.periods import Days
+from warehouse.query import Unit
 
 WEEK = Days(date(2026, 3, 9), date(2026, 3, 16))
 BEFORE = Days(date(2026, 3, 2), date(2026, 3, 9))
 
+_BEFORE = Totals(900, 300, 120)
 _KNOWN_UNTIL = datetime(2026, 3, 15, 20, tzinfo=UTC)
 
 Sides = tuple[int, str | None, str | None, tuple[int, int], tuple[int, int]]
@@ -37,7 +39,13 @@ def changes(rows: Sequence[Sides], one_sided: int = 0) -> Changes:
 
 
 def week_facts(
-    found: Changes | None, known_until: datetime | None = datetime(2026, 3, 15, 20, tzinfo=UTC)
+    found: Changes | None,
+    known_until: datetime | None = _KNOWN_UNTIL,
+    *,
+    first_at: datetime | None = datetime(2026, 1, 5, 9, tzinfo=UTC),
+    last_begun_at: datetime | None = _KNOWN_UNTIL,
+    unit: Unit = "session",
+    before: Totals = _BEFORE,
 ) -> PeriodFacts:
     """A week in March against the one before."""
-    return PeriodFacts(WEEK, BEFORE, "week", "session", None, Totals(900, 300, 120), known_until, found)
+    return PeriodFacts(WEEK, BEFORE, "week", unit, None, before, first_at, last_begun_at, known_until, found)

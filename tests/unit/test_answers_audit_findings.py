@@ -25,6 +25,7 @@ from answers.sections.audit import audit_section
 from ladder.rates import wilson
 from ladder.tiers import Ladder
 from tests.suites.audited import cheers, facts, in_order, ladder, starts, way
+from warehouse.stands import Stands
 from warehouse.too_soon import Asked, AskedStep, TooSoon
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -112,7 +113,7 @@ def test_each_step_follows_where_people_come_in_order_and_none_is_steep() -> Non
     assert answer("each_step", facts(in_order(*EVEN))).verdict == "yes"
     steep = answer("each_step", facts(in_order(0.8, 0.74, 0.2, 0.59, 0.51)))
     assert steep.verdict == "partly"
-    assert "1 of 5 do not follow: mini (after micro)." in steep.said
+    assert "1 of 4 do not follow: mini (after micro)." in steep.said
     assert "“sign up” is a friction point for those who hold micro." in steep.said
     assert steep.sessions[0] == "s23@1"
     early = facts((*in_order(*EVEN, asked=400), way(0, 3, 4000, 2600)))
@@ -120,6 +121,40 @@ def test_each_step_follows_where_people_come_in_order_and_none_is_steep() -> Non
     assert any(said.startswith("Of 4,400 visitors asked for mini, 400 held micro") for said in
                answer("each_step", early).said)  # fmt: skip
     assert answer("each_step", facts(in_order(*EVEN, asked=2))).verdict == "not enough data"
+
+
+def test_the_lowest_tier_follows_on_nothing_and_is_not_counted_as_if_it_did() -> None:
+    only = answer("each_step", facts((way(0, 1, 100_000, 80_000),)))
+    assert (only.verdict, only.evidence) == ("not enough data", ())
+    assert only.said == ("No ask for more than somebody held, above spark, has had its time to be answered yet.",)
+    half = answer("each_step", facts(in_order(*EVEN)[:2]))
+    assert half.said == ("1 of 1 follow from the step before: micro (after spark).",)
+
+
+def test_those_who_came_back_are_asked_too_though_nobody_is_new() -> None:
+    found = audit(facts(surprised=(112, 1), visitors=112, stands=Stands(0, (), ())))
+    assert found.visitors == 112
+    assert audit_section(found) is not None
+    out = StringIO()
+    Console(file=out, width=200).print(AuditText(found, "week"))
+    assert "Audit of the ladder week: 112 visitors" in out.getvalue()
+    assert "Of 112 visitors asked for anything above spark, 1 was asked at least once" in out.getvalue()
+
+
+def test_one_of_a_kind_is_said_in_the_singular() -> None:
+    found = audit(
+        facts((way(0, 1, 5, 3),), surprised=(1, 1), value=starts(gives=1), after_yes=(cheers(2, 1, 1),), visitors=1)
+    )
+    said = [sentence for one in found.answers for sentence in one.said]
+    assert "Of 1 visitor asked for anything above spark, 1 was asked" in said[0]
+    assert any(sentence.startswith("Of 1 visitor, 1 began with") for sentence in said)
+    assert any(sentence.startswith("Of 1 yes above spark, 1 was cheered") for sentence in said)
+    out = StringIO()
+    Console(file=out, width=200).print(AuditText(found, "one"))
+    assert "Audit of the ladder one: 1 visitor\n" in out.getvalue()
+    assert "Of 1 further leap nothing can be said" in out.getvalue()
+    assert audit_document(found, {}, "one", None, NOW).about[0] == "1 visitor"
+    assert "<b>1</b> visitor</p>" in render_audit(found, {}, "one", None, NOW)
 
 
 def test_a_step_over_an_empty_tier_does_not_follow() -> None:
@@ -133,7 +168,6 @@ def test_a_step_over_an_empty_tier_does_not_follow() -> None:
 def test_a_transition_tells_the_stage_that_a_yes_makes() -> None:
     found = audit(facts(in_order(*EVEN))).transitions
     assert [(one.held, one.name, one.held_stage, one.stage) for one in found] == [
-        ("nothing", "spark", "curious", "aware"),
         ("spark", "micro", "aware", "aware"),
         ("micro", "mini", "aware", "evaluating"),
         ("mini", "midi", "evaluating", "evaluating"),

@@ -49,6 +49,27 @@ def test_an_order_without_a_cart_on_the_ladder_is_no_cart_abandonment() -> None:
     assert kind_of((2, "order a brochure"), 1, ladder("read", "order a brochure")) is None
 
 
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        ("order", "cart abandonment"),
+        ("Orders", "cart abandonment"),
+        ("OrderPlaced", "cart abandonment"),
+        ("pay now", "cart abandonment"),
+        ("sort order changed", None),
+        ("pay attention", None),
+        ("order of the lessons", None),
+    ],
+)
+def test_an_order_is_one_by_its_whole_name_or_by_what_is_done_with_it(step: str, name: str | None) -> None:
+    of = ladder("add to cart", step, event="{step}")
+    rules = tuple(
+        Rule(rule.event.removesuffix(" ask").removesuffix(" yes"), {}, rule.marks) for rule in of.rules if rule.event
+    )
+    found = kind_of((2, step), 1, Ladder(of.name, of.tiers, rules))
+    assert (None if found is None else found.name) == name
+
+
 def test_the_name_of_an_event_tells_as_well_as_that_of_a_step() -> None:
     found = kind_of((2, "step two"), 0, ladder("look", "step two", event="Newsletter {step}"))
     assert found is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -12,13 +12,14 @@ from answers.sections.changes import NAMED, changes_section, place, reach, verdi
 from ladder.tiers import Ladder
 from tests.suites.period_facts import Sides, changes, week_facts
 from warehouse.periods import Days, Every
+from warehouse.query import Unit
 
 LADDER = Ladder("trial", ("spark", "micro", "mini"), ())
 NOW = Totals(1000, 280, 120)
 
 
-def said(*rows: Sides) -> tuple[str, ...]:
-    section = changes_section(week_facts(changes(rows)), NOW, LADDER)
+def said(*rows: Sides, unit: Unit = "session") -> tuple[str, ...]:
+    section = changes_section(week_facts(changes(rows), unit=unit), NOW, LADDER)
     assert section is not None
     return section.said[1:]
 
@@ -44,6 +45,46 @@ def test_a_change_that_its_interval_carries_is_told_with_its_direction() -> None
     )
     (sentence,) = said((2, "poll", None, (1000, 600), (1000, 500)))
     assert sentence.startswith("The drop-off at “poll” of micro fell by 10.0 points (5.6 to 14.3), from 60.0%")
+
+
+def test_of_visitors_the_drop_off_compared_is_called_that_of_the_window() -> None:
+    """Another one than that of the ladder's table, where a yes counts however late."""
+    (sentence,) = said((2, None, None, (1000, 500), (1000, 600)), unit="visitor")
+    assert sentence.startswith("The drop-off within the window at micro rose by 10.0 points")
+    section = changes_section(week_facts(changes([]), unit="visitor"), NOW, LADDER)
+    assert section is not None
+    assert section.facts["measured"] == "Drop-off within the window"
+    assert dict(section.terms)["Within the window"] == "A yes that came after the conversion window counts as none."
+    of_sessions = changes_section(week_facts(changes([])), NOW, LADDER)
+    assert of_sessions is not None
+    assert (of_sessions.facts["measured"], "Within the window" in dict(of_sessions.terms)) == ("Drop-off", False)
+
+
+@pytest.mark.parametrize(
+    ("first_at", "known_until", "words"),
+    [
+        (datetime(2026, 3, 3, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC),
+         "(2 to 8 March). The first session of all began 3 Mar 2026, 00:00 UTC, so not all of that time is known."),
+        (datetime(2026, 3, 2, 23, tzinfo=UTC), datetime(2026, 3, 15, tzinfo=UTC), "(2 to 8 March)."),
+        (datetime(2026, 3, 2, 23, tzinfo=UTC), datetime(2026, 3, 14, 23, 59, tzinfo=UTC),
+         "(2 to 8 March). The newest event is of 14 Mar 2026, 23:59 UTC: these days may be incomplete."),
+    ],
+)  # fmt: skip
+def test_data_that_began_late_or_stopped_early_is_said_to(
+    first_at: datetime, known_until: datetime, words: str
+) -> None:
+    section = changes_section(week_facts(changes([]), known_until, first_at=first_at), NOW, LADDER)
+    assert section is not None
+    assert section.said[0].endswith(words)
+
+
+def test_the_first_week_of_all_is_compared_with_nothing() -> None:
+    first = week_facts(changes([]), first_at=datetime(2026, 3, 9, 7, tzinfo=UTC), before=Totals(0, 0, 0))
+    section = changes_section(first, Totals(8, 1, 1), LADDER)
+    assert section is not None
+    assert section.said[0] == (
+        "1 session, 1 visitor and 8 events. There is nothing from before 9 Mar 2026, 07:00 UTC to compare them with."
+    )
 
 
 def test_the_same_change_among_many_comparisons_may_be_chance() -> None:
@@ -92,10 +133,15 @@ def test_days_that_were_not_over_are_not_compared() -> None:
             "newest events are of 1 Mar 2026, 07:00 UTC. Does anybody still send?",
         ),
         (datetime(2026, 4, 1, tzinfo=UTC), "No session began in these days, though some did later."),
+        (
+            datetime(2026, 3, 9, 0, 10, tzinfo=UTC),
+            "newest events are of 9 Mar 2026, 00:10 UTC. Does anybody still send?",
+        ),
     ],
 )
 def test_of_days_without_anybody_it_says_since_when(known_until: datetime | None, words: str) -> None:
-    section = changes_section(week_facts(changes([]), known_until), Totals(0, 0, 0), LADDER)
+    begun = None if known_until is None else known_until - timedelta(minutes=30)
+    section = changes_section(week_facts(changes([]), known_until, last_begun_at=begun), Totals(0, 0, 0), LADDER)
     assert section is not None
     assert section.said[1].endswith(words)
 

@@ -88,3 +88,24 @@ def test_with_yeses_but_no_asks_the_headline_says_how_far_people_came() -> None:
         "No ask is on record, so no drop-off can be measured; 7 of the sessions said a yes of tier 4, midi, "
         "the highest that anyone reached."
     )
+
+
+def test_visitors_of_some_days_are_those_first_asked_then() -> None:
+    """Who was asked before them and lost in them is in no row."""
+    none_lost = headline("visitor", [tier(1, "spark", 40, 40), NEVER_ASKED], of_days=True)
+    assert none_lost.startswith("Nobody was lost: at every tier all the visitors first asked in these days went on to")
+    assert "of 900 visitors first asked in these days, 66.7%" in headline("visitor", [SPARK, MICRO], of_days=True)
+    assert "of 900 sessions asked, 66.7%" in headline("session", [SPARK, MICRO], of_days=True)
+    assert headline("session", [MICRO], of_days=True).startswith(
+        "Only tier 2, micro, has asks on record of these days:"
+    )
+
+
+def test_days_without_asks_are_not_said_to_be_all_there_were() -> None:
+    empty = [tier(1, "spark", 0, 0)]
+    assert headline("visitor", empty, of_days=True) == (
+        "No visitor was first asked for any tier in these days, or first said a yes of one."
+    )
+    assert headline("session", empty, of_days=True) == "No session of these days holds an ask or a yes of any tier."
+    only_yeses = headline("session", [tier(1, "spark", 0, 0, implicit=12)], of_days=True)
+    assert only_yeses.startswith("No ask is on record of these days, so no drop-off can be measured; 12 of")

@@ -59,6 +59,30 @@ def test_where_most_people_are_lost_is_said_when_it_is_another_tier() -> None:
     )
 
 
+def test_where_few_were_asked_nothing_is_said_of_a_point_won_there() -> None:
+    rows = [tier(1, 20000, 19000), tier(2, 4, 0), tier(3, 3, 3)]
+    found = next_steps("session", rows, [], FULL)
+    assert [sentence for sentence in found if "Each point" in sentence or "In numbers" in sentence] == []
+    assert any(sentence.startswith("Too few sessions to judge: micro") for sentence in found)
+
+
+def test_visitors_of_some_days_are_those_first_asked_then() -> None:
+    """Of those who were asked before, and came again, these rows know nothing."""
+    rows = [tier(1, 2000, 1500), tier(2, 0, 0), tier(3, 300, 300)]
+    (said,) = next_steps("visitor", rows, [], FULL, of_days=True)
+    assert said == (
+        "Start at spark: 500 of 2,000 visitors first asked in these days did not go on to a yes, 25.0% (23.2% "
+        "to 26.9%)."
+    )
+    assert next_steps("session", rows, [], FULL, of_days=True)[-1].startswith(
+        "No session holds an ask or a yes of micro"
+    )
+    none_lost = [tier(n, 200, 200) for n in (1, 2, 3)]
+    assert next_steps("visitor", none_lost, [], FULL, of_days=True) == (
+        "Nothing stands out: no visitor first asked in these days was lost at any tier.",
+    )
+
+
 def test_refusals_are_told_from_silence() -> None:
     rows = [tier(1, 1000, 900, no=80), tier(2, 900, 700, no=90), tier(3, 700, 690, no=9)]
     assert next_steps("visitor", rows, [], FULL)[1:] == (

@@ -16,7 +16,9 @@ from answers.document import Answers, Bullets, Heading, Heat, Table, Whiskers
 from answers.harmless import LONGEST, harmless, harmless_name, one_line
 from answers.markdown import escaped, markdown
 from answers.pdf import pdf
+from answers.report import render_report
 from answers.report_document import in_short, report_document, title
+from answers.sections.changes import LATE_YES_COUNTS
 from tests.suites.hostile_names import HOSTILE
 from tests.suites.named_facts import facts_with
 
@@ -30,7 +32,7 @@ def test_each_question_has_its_words_its_numbers_and_where_it_helps_its_chart() 
         "In short",
         "What changed against the week before?",
         "The ladder per session",
-        "The worst three drops",
+        "The three surest drops",
         "What to look at next",
         "Where do people stand?",
         "Who may still say yes?",
@@ -48,6 +50,28 @@ def test_each_question_has_its_words_its_numbers_and_where_it_helps_its_chart() 
         "“poll” of poll 3: 63 of 100 sessions asked did not go on to a yes, 63.0% (53.2% to 71.8%)."
     )
     assert len(worst.texts) == 3
+
+
+def test_a_report_on_visitors_says_how_its_two_drop_offs_differ() -> None:
+    period = PLAIN.period
+    assert period is not None
+    of_visitors = replace(PLAIN, period=replace(period, unit="visitor"))
+    text = markdown(report_document(of_visitors))
+    assert LATE_YES_COUNTS in text
+    assert "Drop-off within the window per visitor asked" in text
+    assert "63.0% of 100 sessions" not in text
+    assert "visitors first asked in these days" in in_short(of_visitors)[-1]
+    assert LATE_YES_COUNTS not in markdown(report_document(PLAIN))
+    page = render_report(of_visitors)
+    assert "Drop-off within the window per visitor, now and in" in page
+    assert page.count(LATE_YES_COUNTS) == 1
+    assert LATE_YES_COUNTS not in render_report(PLAIN)
+
+
+def test_one_of_a_kind_is_said_in_the_singular() -> None:
+    one = replace(PLAIN, events=1, sessions=1, visitors=1)
+    assert report_document(one).about[1] == "1 event in 1 session of 1 visitor"
+    assert "<b>1</b> visitor</p>" in render_report(one)
 
 
 def test_the_few_sentences_are_what_changed_and_where_most_is_lost() -> None:

@@ -36,7 +36,7 @@ def leap(held: int, tier: int, asks: int, yes: int, lost: int) -> Leap:
 def all_leaps(*found: Leap) -> Leaps:
     lost = sum(one.lost for one in found)
     on_long = sum(one.lost for one in found if one.tier - one.held_tier > 1)
-    return Leaps(found, lost, on_long, *wilson(on_long, lost), ())
+    return Leaps(found, lost, on_long, *wilson(on_long, lost), (GradientScore("", 0.4, 0.305, 0.6),))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_leaps_tell_where_most_were_lost_and_stand_in_a_grid() -> None:
     found = all_leaps(leap(0, 1, 900, 600, 30), leap(0, 3, 60, 6, 50), leap(2, 3, 20, 0, 20), leap(3, 1, 400, 9, 90))
     section = leaps_section(found, LADDER)
     assert section is not None
-    assert section.said == (
+    assert section.said[1:] == (
         "Of 190 people lost, 50 were lost on a leap of more than one tier: 26.3% (20.6% to 33.0%).",
         "Most people were lost when asked for spark while they held mini: 90.",
     )
@@ -80,7 +80,19 @@ def test_leaps_tell_where_most_were_lost_and_stand_in_a_grid() -> None:
 def test_where_nobody_is_lost_nothing_is_made_of_it() -> None:
     section = leaps_section(all_leaps(leap(0, 1, 900, 900, 0)), LADDER)
     assert section is not None
-    assert section.said == ("Nobody is known to be lost.",)
+    assert section.said[1:] == ("Nobody is known to be lost.",)
+
+
+def test_one_person_lost_is_one() -> None:
+    section = leaps_section(all_leaps(leap(0, 3, 9, 0, 1)), LADDER)
+    assert section is not None
+    assert section.said[1].startswith("Of 1 person lost, 1 was lost on a leap of more than one tier: 100%")
+
+
+def test_of_a_single_step_there_is_no_gradient_score() -> None:
+    section = leaps_section(replace(all_leaps(leap(1, 2, 4, 0, 4)), gradients=()), LADDER)
+    assert section is not None
+    assert section.said[0].startswith("There is no gradient score: people were asked for no two ways up")
 
 
 def test_nothing_to_show_is_no_section() -> None:
@@ -188,7 +200,8 @@ def test_hesitation_names_the_slowest_and_the_thoughtless() -> None:
     section = hesitation_section(found, LADDER)
     assert section is not None
     assert section.said == (
-        "The longest thought about is “read” of tier spark: half of 100 answers took more than 4.0 s, a tenth more "
+        "Of the 2 steps with 30 answers or more the longest thought about is “read” of tier spark: half of "
+        "100 answers took more than 4.0 s, a tenth more "
         "than 20 s.",
         "“vote” of tier micro is answered without thinking, in under a second, 60.0% of the time (50.2% to 69.1%).",
     )
@@ -206,6 +219,22 @@ def test_no_step_is_called_the_slowest_where_chance_may_have_made_it_so() -> Non
     assert section.said == ("No step stands out: their median times lie between 3.0 s and 4.5 s.",)
 
 
+def test_what_is_said_of_steps_with_enough_answers_is_said_of_no_others() -> None:
+    few = hesitating(3, "buy", 29, 60, 0)
+    even = [hesitating(1, "read", 100, 4, 0), hesitating(2, "vote", 100, 4.5, 0)]
+    of_two = hesitation_section([*even, few], LADDER)
+    assert of_two is not None
+    assert of_two.said == (
+        "Of the 2 steps with 30 answers or more none stands out: their median times lie between 4.0 s and 4.5 s.",
+    )
+    of_one = hesitation_section([even[0], few], LADDER)
+    assert of_one is not None
+    assert of_one.said == ("Only “read” of tier spark has 30 answers or more: half of 100 took more than 4.0 s.",)
+    alone = hesitation_section(even[:1], LADDER)
+    assert alone is not None
+    assert alone.said[0].startswith("The longest thought about is “read” of tier spark")
+
+
 def test_few_answers_say_nothing() -> None:
     section = hesitation_section([hesitating(1, "read", 29, 4, 2)], LADDER)
     assert section is not None
@@ -213,8 +242,7 @@ def test_few_answers_say_nothing() -> None:
 
 
 def test_the_gradient_score_is_told_with_its_interval_and_what_it_means() -> None:
-    found = replace(all_leaps(leap(0, 1, 900, 600, 30)), gradients=(GradientScore("", 0.4, 0.305, 0.6),))
-    section = leaps_section(found, LADDER)
+    section = leaps_section(all_leaps(leap(0, 1, 900, 600, 30)), LADDER)
     assert section is not None
     assert section.said[0] == "The gradient score is 0.40 (0.30 to 0.60): 1 is an even climb, 0 one cliff."
 
@@ -227,6 +255,13 @@ def test_standing_tells_both_ends_and_the_stages() -> None:
         "20.0% (17.6% to 22.6%).",
         "50.0% are curious.",
     )
+
+
+def test_of_one_person_the_sentences_are_of_one() -> None:
+    alone = standing_section(stands({0: 0, 3: 1}, LADDER.tiers), LADDER, when="first seen in these days")
+    assert alone is not None
+    assert alone.said[0].startswith("Of 1 visitor first seen in these days 0 said yes to nothing: 0% ")
+    assert "1 stands at mini" in alone.said[0]
 
 
 def test_who_may_still_say_yes_is_counted_tier_by_tier() -> None:
