@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -10,6 +11,7 @@ from functools import cached_property
 from answers.charts import picture
 from answers.document import Document
 from answers.facts import ReportFacts
+from answers.numbers import count
 from answers.report_document import in_short, report_document
 from answers.report_formats import MEDIA_TYPES, Format, rendered
 from answers.targets import Target
@@ -17,7 +19,11 @@ from answers.targets import Target
 
 @dataclass(frozen=True)
 class Letter:
-    """``name``: of the schedule, or of the command.  ``period``: which, as ``2026-03-09/2026-03-16``."""
+    """``name``: of the schedule, or of the command.  ``period``: which, as ``2026-03-09/2026-03-16``.
+
+    ``kind``: of the period: ``day``, ``week`` or ``month``; ``days`` for any other.  ``identity``: of what and by whom
+    it is, the same whenever the same is sent again.  ``numbers``: a line without a name in it.
+    """
 
     name: str
     period: str
@@ -26,12 +32,22 @@ class Letter:
     short: tuple[str, ...]
     file: bytes
     how: Format
+    kind: str
+    identity: str
+    numbers: str
 
     @property
     def file_name(self) -> str:
-        """``weekly-2026-03-09.pdf``, of letters, digits and hyphens."""
-        name = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in self.name).strip("-")
-        return f"{name or 'report'}-{self.period.partition('/')[0]}.{self.how}"
+        """``weekly-week-2026-03-09.pdf``, of letters, digits, hyphens and underscores.
+
+        A name that has other letters is told from those like it by six hexadecimal digits.  ``days`` have their end.
+        """
+        name = re.sub(r"[^A-Za-z0-9_]+", "-", self.name).strip("-") or "report"
+        if name != self.name:
+            name += f"-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}"
+        since, _, until = self.period.partition("/")
+        days = f"{since}-{until}" if self.kind == "days" and until else since
+        return f"{name}-{self.kind}-{days}.{self.how}"
 
     @cached_property
     def pictures(self) -> dict[str, bytes]:
@@ -43,12 +59,31 @@ class Letter:
         return MEDIA_TYPES[self.how]
 
     def key(self, target: Target) -> str:
-        """Of this report on this period to this target, by which whoever gets it twice can tell."""
-        return hashlib.sha256(f"{self.name}\0{self.period}\0{target.digest}".encode()).hexdigest()[:32]
+        """Of this report to this target, by which whoever gets it twice can tell."""
+        return hashlib.sha256(f"{self.identity}\0{target.digest}".encode()).hexdigest()[:32]
 
 
-def letter(name: str, facts: ReportFacts, how: Format) -> Letter:
-    """The report of these facts.  One on all days has the moment of its making for a period."""
-    days = None if facts.period is None else facts.period.days
-    period = f"{facts.written_at:%Y-%m-%dT%H%M%SZ}" if days is None else f"{days.since}/{days.until}"
-    return Letter(name, period, facts.written_at, report_document(facts), in_short(facts), rendered(facts, how), how)
+def letter(
+    name: str, facts: ReportFacts, how: Format, *, installation: str = "", by_hand_at: datetime | None = None
+) -> Letter:
+    """The report of these facts.  One on all days has the moment of its making for a period.
+
+    ``installation``: of whoever sends it (``ScheduleState.installation``), for reports of two may be called the same.
+    ``by_hand_at``: when somebody wished it sent, which is another letter each time; None for a schedule's.
+    """
+    of = facts.period
+    period = f"{facts.written_at:%Y-%m-%dT%H%M%SZ}" if of is None else f"{of.days.since}/{of.days.until}"
+    compared = ("", "") if of is None else (of.unit, of.segment or "")
+    moment = "" if by_hand_at is None else by_hand_at.isoformat()
+    return Letter(
+        name=name,
+        period=period,
+        written_at=facts.written_at,
+        document=report_document(facts),
+        short=in_short(facts),
+        file=rendered(facts, how),
+        how=how,
+        kind="all" if of is None else of.every or "days",
+        identity="\0".join((installation, facts.ladder.name, name, period, *compared, how, moment)),
+        numbers=f"{count(facts.events)} events, {count(facts.sessions)} sessions, {count(facts.visitors)} visitors",
+    )

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 
 from answers.document import Bullets, Chart, Heading, Paragraph, Table
 from answers.letter import Letter
+from answers.mail_addresses import mail_address
 from answers.markdown import markdown
 from answers.page import render
 from answers.targets import Target
@@ -24,7 +25,7 @@ def compose(letter: Letter, target: Target, sender: str) -> EmailMessage:
     or ``Name <address>``.
     """
     message = EmailMessage(policy=SMTP)
-    address = _address(sender)
+    address = mail_address(sender)
     message["Subject"] = letter.document.title
     message["From"] = address
     message["To"] = Address(addr_spec=target.where)
@@ -51,10 +52,3 @@ def compose(letter: Letter, target: Target, sender: str) -> EmailMessage:
     if letter.how == "pdf":
         message.add_attachment(letter.file, "application", "pdf", filename=letter.file_name)
     return message
-
-
-def _address(sender: str) -> Address:
-    name, bracket, rest = sender.rpartition("<")
-    return (
-        Address(name.strip().strip('"'), addr_spec=rest.rstrip("> ")) if bracket else Address(addr_spec=sender.strip())
-    )

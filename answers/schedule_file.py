@@ -34,6 +34,14 @@ IfUnsure = Literal["leave", "again"]
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _AT = re.compile(r"(?:(?P<day>\w+)\s+)?(?P<hour>[01]?\d|2[0-3]):(?P<minute>[0-5]\d)")
+_WANTED = {
+    "period": 'write "day", "week" or "month"',
+    "targets": 'write a list of texts, such as ["reports/", "mailto:ann@shop.example"]',
+    "format": 'write "html", "md" or "pdf"',
+    "unit": 'write "session" or "visitor"',
+    "if_unsure": 'write "leave" or "again"',
+}
+"""What a key takes, for whoever gave it something else."""
 _NAME = re.compile(r"[\w -]{1,60}")
 
 
@@ -191,7 +199,10 @@ def _readable(error: msgspec.ValidationError) -> str:
     missing = re.search(r"missing required field `([^`]+)`", words)
     if unknown:
         return f"{unknown[1]}: there is no such key"
-    return f"{missing[1]}: is missing" if missing else words
+    if missing:
+        return f"{missing[1]}: is missing"
+    key = None if where is None else where[1].partition("[")[0]
+    return f"{words}; {_WANTED[key]}" if key in _WANTED else words
 
 
 def as_dict(schedule: Schedule) -> dict[str, Any]:

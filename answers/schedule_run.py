@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,8 +23,18 @@ FIRST_PAUSE = timedelta(minutes=5)
 GRACE = timedelta(hours=1)
 """A time this long before a schedule was first seen is still its own: cron may call us a moment after it."""
 
+LONGEST_WAIT = timedelta(minutes=30)
+"""Between two looks whether a report can be made by now."""
+
+_OVERTAKEN = "the next time has come"
+_STOPPED = "the scheduler was stopped before all was sent"
+
 Make = Callable[[Schedule, Days], Letter]
 Send = Callable[[Letter, Target], None]
+
+
+class NotReadyError(YesladderError):
+    """A report cannot be made yet, for which nobody is to blame: it waits, and uses up no attempt."""
 
 
 @dataclass(frozen=True)
@@ -62,69 +72,120 @@ def run_due(
     send: Send,
     clock: Clock,
     *,
-    at_once: bool = False,
     failed_too: bool = False,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> list[Report]:
     """Send what is due.  Call it within ``state.alone``.
 
-    Of several times that were missed the last one counts, once.  ``at_once``: what failed is tried again now, not after
-    its pause.  ``failed_too``: also what was given up.
+    Of several times that were missed the last one counts, once.  What failed at the time before has one last attempt
+    when the next time comes.  ``failed_too``: at once also what has its pause, and what was given up of the last time.
+    ``stopping``: asked between two targets; then the rest is left to the next pass.  A fault of one schedule, whatever
+    it is, is no other's.
     """
-    reports = []
+    reports: list[Report] = []
     for schedule in schedules.values():
-        now = clock()
-        due_at = schedule.last(now)
-        since = state.known_since(schedule.name, now)
-        days = schedule.period_at(due_at)
-        run = state.run(schedule.name, days)
-        if run is None:
-            if due_at < since - GRACE:
-                continue
-            run = Run(schedule.name, period_key(days), due_at, 0, due_at, "", None)
-        elif failed_too and run.error:
-            run = replace(run, attempts=0)
-        elif run.next_at is None or (run.next_at > now and not at_once):
-            continue
-        reports.append(_attempt(schedule, run, days, state, make, send, clock))
+        if stopping():
+            break
+        try:
+            for run, is_last in _due(schedule, state, clock(), failed_too, reports):
+                if not stopping():
+                    reports.append(_Pass(schedule, run, is_last, state, make, send, clock, stopping).report())
+        except Exception as error:  # such as a full disk under the state
+            reports.append(Report(schedule.name, "", (), (f"{type(error).__name__}: {error}",), None))
     return reports
 
 
-def next_due(schedules: Sequence[Schedule], state: ScheduleState, now: datetime) -> datetime | None:
-    """When a pass may have something to do again; None where there are no schedules."""
-    times = [schedule.next(now) for schedule in schedules]
-    for schedule in schedules:
-        run = state.run(schedule.name, schedule.period_at(schedule.last(now)))
-        if run is not None and run.next_at is not None:
-            times.append(run.next_at)
-    return min(times, default=None)
+def _due(
+    schedule: Schedule, state: ScheduleState, now: datetime, failed_too: bool, reports: list[Report]
+) -> Iterator[tuple[Run, bool]]:
+    """The runs to attempt now, and of each whether it is its last attempt.  What is too old for one is given up."""
+    due_at = schedule.last(now)
+    since = state.known_since(schedule.name, now)
+    period = period_key(schedule.period_at(due_at))
+    before = period_key(schedule.period_at(schedule.last(due_at - timedelta(seconds=1))))
+    for run in state.open_runs(schedule.name):
+        if run.period == before:
+            yield run, True
+        elif run.period != period:
+            fault = f"{run.error}; {_OVERTAKEN}"
+            state.note_run(replace(run, next_at=None, error=fault, ended_at=now))
+            reports.append(Report(schedule.name, run.period, (), (fault,), None))
+    run_now = state.run(schedule.name, schedule.period_at(due_at))
+    if run_now is None:
+        if due_at >= since - GRACE:
+            yield Run(schedule.name, period, due_at, 0, due_at, "", None), False
+    elif failed_too and run_now.error:
+        yield replace(run_now, attempts=0), False
+    elif run_now.next_at is not None and run_now.next_at <= now:
+        yield run_now, False
 
 
-def _attempt(
-    schedule: Schedule, run: Run, days: Days, state: ScheduleState, make: Make, send: Send, clock: Clock
-) -> Report:
-    attempts = run.attempts + 1
-    if attempts > ATTEMPTS:  # only what ended its process each time comes here
-        state.note_run(replace(run, next_at=None, ended_at=clock()))
-        return Report(schedule.name, run.period, (), (f"was cut short {ATTEMPTS} times",), None)
-    state.note_run(replace(run, attempts=attempts, next_at=clock(), error="cut short", ended_at=None))
-    sent: list[str] = []
-    faults: list[str] = []
-    try:
-        letter = make(schedule, days)
-    except (YesladderError, OSError) as error:
-        faults.append(f"the report cannot be made: {error}")
-    else:
-        for target in schedule.targets:
-            fault = _deliver(schedule, letter, run.period, target, state, send, clock, sent)
+@dataclass(frozen=True)
+class _Pass:
+    """One attempt at a run.  ``is_last``: the next time has come, and there is no other."""
+
+    schedule: Schedule
+    run: Run
+    is_last: bool
+    state: ScheduleState
+    make: Make
+    send: Send
+    clock: Clock
+    stopping: Callable[[], bool]
+
+    def report(self) -> Report:
+        run = self.run
+        attempts = run.attempts + 1
+        if attempts > ATTEMPTS:  # only what ended its process each time comes here
+            return self._end((), (f"was cut short {ATTEMPTS} times",), run.attempts)
+        self.state.note_run(replace(run, attempts=attempts, next_at=self.clock(), error="cut short", ended_at=None))
+        try:
+            letter = self.make(self.schedule, run.days)
+        except NotReadyError as error:
+            return self._wait(f"the report cannot be made yet: {error}")
+        except (YesladderError, OSError) as error:
+            return self._failed((), [f"the report cannot be made: {error}"], attempts)
+        except Exception as error:
+            return self._failed((), [f"the report cannot be made: {type(error).__name__}: {error}"], attempts)
+        sent: list[str] = []
+        faults: list[str] = []
+        for target in self.schedule.targets:
+            if self.stopping():
+                return self._left(tuple(sent), [*faults, _STOPPED])
+            fault = _deliver(self.schedule, letter, run.period, target, self.state, self.send, self.clock, sent)
             if fault is not None:
                 faults.append(fault)
-    now = clock()
-    is_over = not faults or attempts >= ATTEMPTS or _is_settled(schedule, run.period, state)
-    next_at = None if is_over else now + FIRST_PAUSE * 2 ** (attempts - 1)
-    state.note_run(
-        replace(run, attempts=attempts, next_at=next_at, error="; ".join(faults), ended_at=now if is_over else None)
-    )
-    return Report(schedule.name, run.period, tuple(sent), tuple(faults), next_at)
+        if self.stopping() and faults:
+            return self._left(tuple(sent), faults)
+        return self._failed(tuple(sent), faults, attempts)
+
+    def _failed(self, sent: tuple[str, ...], faults: Sequence[str], attempts: int) -> Report:
+        """Also where there is no fault."""
+        is_over = not faults or attempts >= ATTEMPTS or _is_settled(self.schedule, self.run.period, self.state)
+        if is_over:
+            return self._end(sent, faults, attempts)
+        if self.is_last:
+            return self._end(sent, (*faults, _OVERTAKEN), attempts)
+        return self._note(sent, faults, attempts, self.clock() + FIRST_PAUSE * 2 ** (attempts - 1))
+
+    def _wait(self, fault: str) -> Report:
+        if self.is_last:
+            return self._end((), (fault, _OVERTAKEN), self.run.attempts)
+        now = self.clock()
+        pause = min(max((now - self.run.due_at) / 2, FIRST_PAUSE), LONGEST_WAIT)
+        return self._note((), (fault,), self.run.attempts, now + pause)
+
+    def _left(self, sent: tuple[str, ...], faults: Sequence[str]) -> Report:
+        return self._note(sent, faults, self.run.attempts, self.clock())
+
+    def _end(self, sent: tuple[str, ...], faults: Sequence[str], attempts: int) -> Report:
+        return self._note(sent, faults, attempts, None)
+
+    def _note(self, sent: tuple[str, ...], faults: Sequence[str], attempts: int, next_at: datetime | None) -> Report:
+        ended_at = self.clock() if next_at is None else None
+        error = "; ".join(faults)
+        self.state.note_run(replace(self.run, attempts=attempts, next_at=next_at, error=error, ended_at=ended_at))
+        return Report(self.run.name, self.run.period, sent, tuple(faults), next_at)
 
 
 def _deliver(
@@ -156,6 +217,8 @@ def _deliver(
             note("unsure" if error.is_unsure and not may_repeat else "failed", str(error))
         except (YesladderError, OSError) as error:
             note("failed", f"{target.name}: {error}" if not str(error).startswith(target.name) else str(error))
+        except Exception as error:  # whatever it is, it may have come after the sending
+            note("failed" if may_repeat else "unsure", f"{target.name}: {type(error).__name__}: {error}")
         else:
             note("sent")
             sent.append(target.name)

@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from uuid import uuid4
 
 from answers.targets import Target
 from ladder.errors import YesladderError
@@ -26,6 +27,9 @@ Stage = Literal["sending", "sent", "failed", "unsure"]
 ``unsure``: it may have arrived, and is not sent again."""
 
 _TABLES = """
+create table if not exists installation (
+    id text not null
+) strict;
 create table if not exists schedules (
     name text primary key,
     known_since text not null
@@ -68,6 +72,12 @@ class Run:
     error: str
     ended_at: datetime | None
 
+    @property
+    def days(self) -> Days:
+        """Which the period is."""
+        since, _, until = self.period.partition("/")
+        return Days(date.fromisoformat(since), date.fromisoformat(until))
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -87,6 +97,15 @@ class ScheduleState:
         warehouse.mkdir(parents=True, exist_ok=True)
         with self._open() as state:
             state.executescript(_TABLES)
+
+    def installation(self) -> str:
+        """Made once: tells the reports of this warehouse from those of any other."""
+        with self._open() as state:
+            state.execute(
+                "insert into installation select ? where not exists (select 1 from installation)", [uuid4().hex]
+            )
+            ((found,),) = state.execute("select id from installation").fetchall()
+        return str(found)
 
     @contextmanager
     def alone(self, patience: timedelta) -> Iterator[None]:
@@ -115,6 +134,22 @@ class ScheduleState:
         with self._open() as state:
             rows = state.execute("select * from runs where name = ? order by due_at desc limit 1", [name]).fetchall()
         return _run(rows[0]) if rows else None
+
+    def open_runs(self, name: str) -> tuple[Run, ...]:
+        """Those that have not ended, the oldest first."""
+        with self._open() as state:
+            rows = state.execute(
+                "select * from runs where name = ? and ended_at is null order by due_at", [name]
+            ).fetchall()
+        return tuple(map(_run, rows))
+
+    def given_up(self, name: str, newest: int) -> tuple[Run, ...]:
+        """Of the ``newest`` runs those that ended without all being sent, the newest first."""
+        with self._open() as state:
+            rows = state.execute(
+                "select * from runs where name = ? order by due_at desc limit ?", [name, newest]
+            ).fetchall()
+        return tuple(run for run in map(_run, rows) if run.error and run.ended_at is not None)
 
     def run(self, name: str, days: Days) -> Run | None:
         """The run on that period; None where there was no attempt yet."""

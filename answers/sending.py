@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import smtplib
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -58,13 +60,15 @@ class Carriers:
 class Patience:
     """``attempts`` in all, ``first_s`` seconds apart, then twice as long, up to ``longest_s``.
 
-    ``timeout_s``: for each answer.
+    ``timeout_s``: for each answer but one: ``last_answer_s`` for a mail server's to the end of a mail, which it may
+    give only when it has handed the mail on (RFC 5321, 4.5.3.2.6: ten minutes).
     """
 
     attempts: int = 4
     first_s: float = 2.0
     longest_s: float = 60.0
     timeout_s: float = 30.0
+    last_answer_s: float = 600.0
 
 
 class SendingError(YesladderError):
@@ -85,20 +89,23 @@ def send(
     by: Carriers | None = None,
     patience: Patience | None = None,
     say: Callable[[str], None] = lambda _: None,
+    stopping: threading.Event | None = None,
 ) -> None:
     """Send it once, with several attempts.  Raises ``SendingError``, or ``UsageError`` for what no attempt can mend.
 
     Where it is unsure whether an attempt arrived, there is another one only if the target knows copies
-    (``Target.knows_copies``).  ``say``: hears of each attempt that failed and is made again.
+    (``Target.knows_copies``).  ``say``: hears of each attempt that failed and is made again.  ``stopping``: once it is
+    set, no other attempt is made.
     """
     patience, by = patience or Patience(), by or Carriers()
+    stopping = threading.Event() if stopping is None else stopping
 
     def attempt() -> None:
         match target.kind:
             case "file":
                 write_page(letter.file, Path(file_of(target, letter.file_name)))
             case "mail":
-                _mail(letter, target, by.mail, patience.timeout_s)
+                _mail(letter, target, by.mail, patience)
             case "slack":
                 _post(target, slack_body(letter), {}, patience.timeout_s)
             case "webhook":
@@ -108,7 +115,8 @@ def send(
                 _put(letter, target, by.s3_endpoint, patience.timeout_s)
 
     def is_worth_it(error: BaseException) -> bool:
-        return isinstance(error, SendingError) and error.is_passing and (not error.is_unsure or target.knows_copies)
+        is_safe = isinstance(error, SendingError) and error.is_passing and (not error.is_unsure or target.knows_copies)
+        return is_safe and not stopping.is_set()
 
     backing_off = wait_exponential_jitter(multiplier=patience.first_s, max=patience.longest_s, jitter=patience.first_s)
 
@@ -117,24 +125,41 @@ def send(
         asked = error.after_s if isinstance(error, SendingError) else None
         return backing_off(state) if asked is None else min(asked, patience.longest_s)
 
+    failed: list[BaseException] = []
+
+    def tell(state: RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        failed[:] = [] if error is None else [error]
+        say(f"{error}; again in a moment")
+
+    def pause(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise failed[0]
+
     Retrying(
         stop=stop_after_attempt(patience.attempts),
         wait=wait,
         retry=retry_if_exception(is_worth_it),
-        before_sleep=lambda state: say(f"{state.outcome and state.outcome.exception()}; again in a moment"),
+        before_sleep=tell,
+        sleep=pause,
         reraise=True,
     )(attempt)
 
 
-def _mail(letter: Letter, target: Target, server: MailServer | None, timeout_s: float) -> None:
+def _mail(letter: Letter, target: Target, server: MailServer | None, patience: Patience) -> None:
     if server is None:
         raise UsageError(
             f"{target.name}: no mail server is set; give YESLADDER_SMTP_HOST and YESLADDER_SMTP_FROM (docs/reports.md)"
         )
-    message = compose(letter, target, server.sender)
+    try:
+        message = compose(letter, target, server.sender)
+    except UsageError:
+        raise
+    except Exception as error:  # whatever it is, nothing has gone out yet
+        raise SendingError(f"{target.name}: the mail cannot be written: {type(error).__name__}: {error}") from error
     place = f"{target.name}: the mail server {server.host}"
     try:
-        connection = _connected(server, timeout_s)
+        connection = _connected(server, patience.timeout_s)
     except ssl.SSLCertVerificationError as error:
         raise SendingError(f"{place} has a certificate that is not trusted: {error.verify_message}") from None
     except smtplib.SMTPResponseException as error:
@@ -144,7 +169,7 @@ def _mail(letter: Letter, target: Target, server: MailServer | None, timeout_s: 
     except (OSError, smtplib.SMTPException) as error:
         raise SendingError(f"{place} cannot be reached: {_why(error)}", is_passing=True) from None
     try:
-        _deliver(connection, message, server, target, place)
+        _deliver(connection, message, patience, target, place)
     finally:
         connection.close()
 
@@ -167,18 +192,25 @@ def _connected(server: MailServer, timeout_s: float) -> smtplib.SMTP:
     return connection
 
 
-def _deliver(connection: smtplib.SMTP, message: EmailMessage, server: MailServer, target: Target, place: str) -> None:
+def _deliver(connection: smtplib.SMTP, message: EmailMessage, patience: Patience, target: Target, place: str) -> None:
+    """A mail counts as handed over when its last line goes out; before, a server must not deliver it."""
     from_address = message["From"].addresses[0].addr_spec
+    lines = re.sub(rb"(?m)^\.", b"..", message.as_bytes())
     is_handed_over = False
     try:
         connection.ehlo_or_helo_if_needed()
-        for code, words in (connection.mail(from_address), connection.rcpt(target.where)):
-            if code not in (250, 251):
-                raise smtplib.SMTPResponseException(code, words)
+        for command, good in (
+            (lambda: connection.mail(from_address), 250),
+            (lambda: connection.rcpt(target.where), 250),
+            (lambda: connection.docmd("DATA"), 354),
+        ):
+            _agreed(command(), good)
+        connection.send(lines if lines.endswith(b"\r\n") else lines + b"\r\n")
+        if connection.sock is not None:
+            connection.sock.settimeout(patience.last_answer_s)
         is_handed_over = True
-        code, words = connection.data(message.as_bytes())
-        if code != 250:
-            raise smtplib.SMTPResponseException(code, words)
+        connection.send(b".\r\n")
+        _agreed(connection.getreply(), 250)
     except smtplib.SMTPResponseException as error:
         raise _answered(place, error) from None
     except (OSError, smtplib.SMTPException) as error:
@@ -189,6 +221,12 @@ def _deliver(connection: smtplib.SMTP, message: EmailMessage, server: MailServer
         return  # it has taken the mail, which is all that matters
 
 
+def _agreed(answer: tuple[int, bytes], good: int) -> None:
+    code, words = answer
+    if code != good and (good, code) != (250, 251):
+        raise smtplib.SMTPResponseException(code, words)
+
+
 def _answered(place: str, error: smtplib.SMTPResponseException) -> SendingError:
     words = error.smtp_error.decode(errors="replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
     return SendingError(f"{place} answered {error.smtp_code} {_line(words)}", is_passing=400 <= error.smtp_code < 500)
@@ -197,21 +235,35 @@ def _answered(place: str, error: smtplib.SMTPResponseException) -> SendingError:
 def _post(target: Target, body: bytes, headers: Mapping[str, str], timeout_s: float) -> None:
     said = {"Content-Type": "application/json", "User-Agent": "yesladder", **headers}
     try:
-        answer = httpx.post(target.where, content=body, headers=said, timeout=timeout_s, follow_redirects=False)
+        with httpx.stream("POST", target.where, content=body, headers=said, timeout=timeout_s) as answer:
+            if answer.is_success:
+                return
+            words = _words(answer)
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise SendingError(f"{target.name} cannot be reached: {_why(error)}", is_passing=True) from None
-    except httpx.TransportError as error:
+    except httpx.HTTPError as error:
         raise SendingError(f"{target.name} did not answer: {_why(error)}", is_passing=True, is_unsure=True) from None
     except (httpx.InvalidURL, UnicodeError) as error:
         raise UsageError(f"{target.name}: no web address: {error}") from None
-    if answer.is_success:
-        return
     raise SendingError(
-        f"{target.name} answered {answer.status_code} {_line(answer.text)}".rstrip(),
+        f"{target.name} answered {answer.status_code} {words}".rstrip(),
         is_passing=answer.status_code in _AGAIN,
         is_unsure=answer.status_code in _AGAIN - _NOT_TAKEN,
         after_s=_retry_after(answer),
     )
+
+
+def _words(answer: httpx.Response) -> str:
+    """The beginning of what is said; empty where it cannot be read."""
+    said = b""
+    try:
+        for part in answer.iter_bytes():
+            said += part
+            if len(said) >= 1000:
+                break
+    except httpx.HTTPError:
+        return ""
+    return _line(said.decode(errors="replace"))
 
 
 def _retry_after(answer: httpx.Response) -> float | None:

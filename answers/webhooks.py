@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 from answers.document import Bullets, Document, Heading
@@ -13,11 +14,15 @@ from answers.targets import Target
 LONGEST_BLOCK = 2900
 """Slack takes 3000 letters in a section."""
 
+_NO_MARKUP = re.compile(r"[^\w ,.:;()%-]|(?<=\w)[.:](?=\w)")
+"""Signs of markup and mentions, and the points in what would be taken for an address."""
+
 
 def slack_body(letter: Letter) -> bytes:
     """A short summary in blocks of plain text, in which no name is a mention, a link or an emoji of Slack's.
 
-    https://docs.slack.dev/reference/block-kit; ``text`` is what notifications show.
+    https://docs.slack.dev/reference/block-kit; ``text`` is what notifications show, and what others that take Slack's
+    webhooks set as Markdown: the title and numbers, without what could be markup, and without names from the events.
     """
     worst = _worst(letter.document)
     blocks: list[dict[str, Any]] = [
@@ -28,8 +33,8 @@ def slack_body(letter: Letter) -> bytes:
         drops = "\n".join(f"• {text}" for text in worst)
         blocks.append({"type": "section", "text": _plain(f"The surest drops:\n{drops}", LONGEST_BLOCK)})
     blocks.append({"type": "context", "elements": [_plain(" · ".join(letter.document.about), 1900)]})
-    text = f"{letter.document.title}: {letter.short[0]}"
-    return _json({"text": _escaped(text), "mrkdwn": False, "unfurl_links": False, "blocks": blocks})
+    text = _NO_MARKUP.sub(" ", f"{letter.document.title}: {letter.numbers}")
+    return _json({"text": text, "mrkdwn": False, "unfurl_links": False, "blocks": blocks})
 
 
 def webhook_body(letter: Letter, target: Target) -> bytes:
@@ -65,10 +70,6 @@ def _worst(document: Document) -> tuple[str, ...]:
 
 def _plain(text: str, longest: int) -> dict[str, Any]:
     return {"type": "plain_text", "text": text if len(text) <= longest else f"{text[: longest - 1]}…", "emoji": False}
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _json(value: Any) -> bytes:

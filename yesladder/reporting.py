@@ -84,7 +84,7 @@ def report(
     settings = read_settings(**options)
     now = datetime.now(UTC)
     asked = asked_of(period, since and since.date(), until and until.date(), unit, segment, today=now.date())
-    chosen = cast("Format", how or _by_suffix(out))
+    chosen = _format(cast("Format | None", how), out)
     path = out or settings.warehouse / "reports" / f"report.{chosen}"
     wanted = [target for text in targets for target in parse_target(text)]
     by = settings.carriers()
@@ -92,7 +92,7 @@ def report(
     is_written = out is not None or not wanted
     if is_written:
         write_page(rendered(facts, chosen), path)
-    sent, faults = _send_all(facts, chosen, wanted, by)
+    sent, faults = _send_all(facts, chosen, wanted, by, settings.warehouse)
     if as_json:
         print_json({"report": str(path) if is_written else None, "sent": sent, "faults": faults, **told(facts)})
     else:
@@ -102,22 +102,27 @@ def report(
         raise YesladderError("; ".join(faults))
 
 
-def _send_all(facts: ReportFacts, how: Format, targets: Sequence[Target], by: Carriers) -> tuple[list[str], list[str]]:
+def _send_all(
+    facts: ReportFacts, how: Format, targets: Sequence[Target], by: Carriers, warehouse: Path
+) -> tuple[list[str], list[str]]:
     """The names of the targets that got it, and what went wrong with the others."""
     from answers.letter import letter
-    from answers.sending import send
+    from answers.schedule_state import ScheduleState
+    from answers.sending import SendingError, send
 
     sent: list[str] = []
     faults: list[str] = []
     if not targets:
         return sent, faults
-    written = letter("report", facts, how)
+    installation = ScheduleState(warehouse).installation()
+    written = letter("report", facts, how, installation=installation, by_hand_at=facts.written_at)
     for target in targets:
         try:
             send(written, target, by, say=lambda words: click.echo(words, err=True))
             sent.append(target.name)
         except YesladderError as error:
-            faults.append(str(error))
+            is_unsure = isinstance(error, SendingError) and error.is_unsure
+            faults.append(f"{error}; it may have arrived all the same" if is_unsure else str(error))
     return sent, faults
 
 
@@ -176,6 +181,17 @@ def asked_of(
     return Asked(Days(since, until or today), None, unit or "session", segment)
 
 
-def _by_suffix(out: Path | None) -> str:
+def _format(how: Format | None, out: Path | None) -> Format:
+    """As asked, else as the file's name ends.  Raises ``UsageError`` where the two do not agree."""
+    from answers.report_formats import MEDIA_TYPES
+
     ending = "" if out is None else out.suffix.lower().removeprefix(".")
-    return ending if ending in ("md", "pdf") else "html"
+    other: dict[str, Format] = {"htm": "html", "markdown": "md"}
+    of_name = other.get(ending) or next((one for one in MEDIA_TYPES if one == ending), None)
+    if how is not None and of_name not in (None, how):
+        raise UsageError(f"--format {how} and --out {out} do not agree; leave --format out, or name the file *.{how}")
+    if how is None and of_name is None and ending:
+        raise UsageError(
+            f"--out {out}: no report ends in .{ending}; take {', '.join(f'.{one}' for one in MEDIA_TYPES)}"
+        )
+    return how or of_name or "html"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 30.0
 _PATIENCE = timedelta(minutes=10)
+_SHOWN = 5
+"""Runs of a schedule, of which those are shown that were given up."""
 
 
 @click.group()
@@ -39,8 +41,10 @@ def schedule() -> None:
 
 @schedule.command()
 @settings_options("warehouse", "ladder", "schedules")
-@click.option("--once", is_flag=True, help="Send what is due or failed, and end: for cron and Kubernetes.")
-@click.option("--failed", "failed_too", is_flag=True, help="Also try again what was given up.")
+@click.option(
+    "--once", is_flag=True, help="Send what is due, or is due again after a failure, and end: for cron and Kubernetes."
+)
+@click.option("--failed", "failed_too", is_flag=True, help="Try again now what failed, also where it was given up.")
 @json_option
 def run(once: bool, failed_too: bool, as_json: bool, **options: Any) -> None:
     """Send each report when it is due, once; a missed time is made up for, the last one of several.
@@ -56,7 +60,7 @@ def run(once: bool, failed_too: bool, as_json: bool, **options: Any) -> None:
             raise UsageError("--json and --failed go with --once")
         _run_on(settings, schedules)
         return
-    reports = _pass(schedules, settings, at_once=True, failed_too=failed_too)
+    reports = _pass(schedules, settings, failed_too=failed_too)
     if as_json:
         print_json({"reports": [report.to_dict() for report in reports]})
     else:
@@ -79,11 +83,11 @@ def list_(as_json: bool, **options: Any) -> None:
     """
     from answers.plain_text import plain
     from answers.schedule_file import as_dict, load_schedules
-    from answers.schedule_state import ScheduleState
+    from answers.schedule_state import FILE, ScheduleState
 
     settings = read_settings(**options)
     now = datetime.now(UTC)
-    state = ScheduleState(settings.warehouse)
+    state = ScheduleState(settings.warehouse) if (settings.warehouse / FILE).exists() else None
     found = [
         {**as_dict(one), "next_at": one.next(now).isoformat(), **_last(state, one.name)}
         for one in load_schedules(settings.schedules_file(), now).values()
@@ -101,6 +105,8 @@ def list_(as_json: bool, **options: Any) -> None:
             "-" if went is None else went["period"],
             plain("-" if went is None else _went(went)),
         )
+        for run in one["given_up"]:
+            table.add_row("", "", "", run["period"], f"failed: {run['error']}")
     Console().print(table)
 
 
@@ -114,16 +120,24 @@ def check(as_json: bool, **options: Any) -> None:
     """
     schedules = load(read_settings(**options))
     now = datetime.now(UTC)
-    said = [
-        f"{one.name}: {one.when}, next {one.next(now):%Y-%m-%d %H:%M} UTC on the {one.every} from "
-        f"{one.period_at(one.next(now)).since}, to {', '.join(target.name for target in one.targets)}"
-        for one in schedules.values()
-    ]
+    said = [_announced(one, one.next(now)) for one in schedules.values()]
     if as_json:
         print_json({"ok": True, "schedules": said})
     else:
         for line in said:
             click.echo(line)
+
+
+def _announced(schedule: Schedule, due_at: datetime) -> str:
+    """One line on when a report is due, and on what; with a warning where that is long over by then."""
+    days = schedule.period_at(due_at)
+    to = ", ".join(target.name for target in schedule.targets)
+    late = (due_at - days.ends).days
+    warning = f" (look at `at`: the {schedule.every} is over {late} days before)" if late > 1 else ""
+    return (
+        f"{schedule.name}: {schedule.when}, next {due_at:%Y-%m-%d %H:%M} UTC on the {schedule.every} from "
+        f"{days.since}{warning}, to {to}"
+    )
 
 
 def load(settings: Settings) -> dict[str, Schedule]:
@@ -139,7 +153,11 @@ def load(settings: Settings) -> dict[str, Schedule]:
 
 
 def _pass(
-    schedules: Mapping[str, Schedule], settings: Settings, *, at_once: bool = False, failed_too: bool = False
+    schedules: Mapping[str, Schedule],
+    settings: Settings,
+    *,
+    failed_too: bool = False,
+    stopping: threading.Event | None = None,
 ) -> list[Report]:
     from answers.schedule_run import run_due
     from answers.schedule_state import ScheduleState
@@ -147,33 +165,45 @@ def _pass(
 
     by = settings.carriers()
     state = ScheduleState(settings.warehouse)
+    stopping = threading.Event() if stopping is None else stopping
 
     def post(letter: Letter, target: Target) -> None:
-        send(letter, target, by, say=lambda words: click.echo(words, err=True))
+        send(letter, target, by, say=lambda words: click.echo(words, err=True), stopping=stopping)
 
     with state.alone(_PATIENCE):
         return run_due(
-            schedules, state, _maker(settings), post, lambda: datetime.now(UTC), at_once=at_once, failed_too=failed_too
+            schedules,
+            state,
+            _maker(settings, state.installation()),
+            post,
+            lambda: datetime.now(UTC),
+            failed_too=failed_too,
+            stopping=stopping.is_set,
         )
 
 
-def _maker(settings: Settings) -> Callable[[Schedule, Days], Letter]:
-    """Reports of this warehouse as it is then.  One whose period was not over at the last build is not made."""
+def _maker(settings: Settings, installation: str) -> Callable[[Schedule, Days], Letter]:
+    """Reports of this warehouse as it is then.  One whose period was not over at the last build waits, and so does one
+    of which nothing was built with this ladder."""
     from answers.gather import Asked
     from answers.letter import letter
+    from answers.schedule_run import NotReadyError
     from yesladder.reporting import facts_of
 
     def make(schedule: Schedule, days: Days) -> Letter:
-        facts = facts_of(
-            settings.warehouse,
-            settings.load_ladder(),
-            now=datetime.now(UTC),
-            out=settings.warehouse / "reports" / "report.html",
-            asked=Asked(days, schedule.every, schedule.unit, schedule.segment),
-        )
+        try:
+            facts = facts_of(
+                settings.warehouse,
+                settings.load_ladder(),
+                now=datetime.now(UTC),
+                out=settings.warehouse / "reports" / "report.html",
+                asked=Asked(days, schedule.every, schedule.unit, schedule.segment),
+            )
+        except UsageError as error:
+            raise NotReadyError(str(error)) from error
         if facts.period is None or facts.period.changes is None:
-            raise YesladderError("the marts were built before the period was over: run `yesladder build`")
-        return letter(schedule.name, facts, schedule.how)
+            raise NotReadyError("the marts were built before the period was over: run `yesladder build`")
+        return letter(schedule.name, facts, schedule.how, installation=installation)
 
     return make
 
@@ -191,13 +221,14 @@ def _run_on(settings: Settings, schedules: Mapping[str, Schedule]) -> None:
             if _stamp(path) != seen:
                 seen = _stamp(path)
                 schedules = load(settings)
-            for report in _pass(schedules, settings):
+            for report in _pass(schedules, settings, stopping=stopping):
                 click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {report.line()}", err=True)
             told = ""
-        except (YesladderError, OSError) as error:
-            if str(error) != told:
-                told = str(error)
-                click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {error}", err=True)
+        except Exception as error:  # a fault that nobody thought of must not end it
+            words = str(error) if isinstance(error, (YesladderError, OSError)) else f"{type(error).__name__}: {error}"
+            if words != told:
+                told = words
+                click.echo(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC  {words}", err=True)
         if stopping.wait(_LOOK_EVERY_S):
             return
 
@@ -209,10 +240,11 @@ def _stamp(path: Path) -> int | None:
         return None
 
 
-def _last(state: ScheduleState, name: str) -> dict[str, Any]:
-    run = state.last_run(name)
-    if run is None:
-        return {"last": None}
+def _last(state: ScheduleState | None, name: str) -> dict[str, Any]:
+    """What became of the last run, and which of those before it were given up."""
+    run = None if state is None else state.last_run(name)
+    if state is None or run is None:
+        return {"last": None, "given_up": []}
     return {
         "last": {
             "period": run.period,
@@ -224,7 +256,12 @@ def _last(state: ScheduleState, name: str) -> dict[str, Any]:
                 {"target": one.target_name, "stage": one.stage, "error": one.error, "at": one.at.isoformat()}
                 for one in state.deliveries(name, run.period)
             ],
-        }
+        },
+        "given_up": [
+            {"period": one.period, "error": one.error}
+            for one in state.given_up(name, newest=_SHOWN)
+            if one.period != run.period
+        ],
     }
 
 

@@ -181,12 +181,19 @@ class Settings(BaseSettings):
 
     def carriers(self) -> Carriers:
         """By what reports are sent.  ``UsageError`` where there is a mail server and nobody whom mails are from."""
+        from answers.mail_addresses import mail_address
         from answers.sending import Carriers, MailServer
 
         if self.smtp_host is None:
             return Carriers(None, self.s3_endpoint)
-        if self.smtp_from is None or "@" not in self.smtp_from.strip("<> "):
+        if self.smtp_from is None:
             raise UsageError(f"{PREFIX}SMTP_FROM: say whom mails are from, such as reports@shop.example")
+        try:
+            mail_address(self.smtp_from)
+        except UsageError as error:
+            raise UsageError(
+                f"{PREFIX}SMTP_FROM: {error}; say whom mails are from, such as Reports <reports@shop.example>"
+            ) from None
         password = None if self.smtp_password is None else self.smtp_password.get_secret_value()
         server = MailServer(
             self.smtp_host, self.smtp_from, self.smtp_port, self.smtp_security, self.smtp_user, password

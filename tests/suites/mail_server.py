@@ -14,7 +14,9 @@ from typing import Any, Literal, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-Fault = Literal["refuse recipient", "greylist", "full", "drop before data", "drop after data", "hang", "too busy"]
+Fault = Literal[
+    "refuse recipient", "greylist", "full", "drop before data", "drop after data", "hang", "slow", "too busy"
+]
 
 
 class Mailbox:
@@ -58,7 +60,7 @@ class Mailbox:
         return "250 OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        fault = self._next("full", "drop after data", "hang")
+        fault = self._next("full", "drop after data", "hang", "slow")
         if fault == "full":
             return "452 4.2.2 the mailbox is full"
         content = envelope.content
@@ -69,6 +71,8 @@ class Mailbox:
             cast(Any, server).transport.abort()
         if fault == "hang":
             await asyncio.get_running_loop().run_in_executor(None, self.release.wait, 60)
+        if fault == "slow":
+            await asyncio.sleep(1)
         return "250 OK"
 
 

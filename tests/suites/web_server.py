@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
-Fault = int | Literal["drop", "drop after reading", "hang"]
+Fault = int | Literal["drop", "drop after reading", "hang", "bad gzip", "endless"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ def web_server() -> Iterator[Web]:
             if fault == "hang":
                 web.release.wait(60)
                 return self._reset()
+            if fault in ("bad gzip", "endless"):
+                return self._odd(fault)
             self.send_response(fault)
             if web.retry_after is not None:
                 self.send_header("Retry-After", web.retry_after)
@@ -68,6 +70,16 @@ def web_server() -> Iterator[Web]:
             self.end_headers()
             self.wfile.write(web.words)
             return None
+
+        def _odd(self, fault: Fault) -> None:
+            self.send_response(200)
+            if fault == "bad gzip":
+                self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Length", "4" if fault == "bad gzip" else "1000000")
+            self.end_headers()
+            self.wfile.write(b"okok")
+            if fault == "endless":
+                web.release.wait(60)
 
         def _reset(self) -> None:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import email
 import json
+import re
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from html.parser import HTMLParser
@@ -18,7 +21,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow.fs import S3FileSystem
 
-from answers.document import Chart, Document
+from answers.document import Chart, Document, Paragraph
 from answers.letter import Letter, letter
 from answers.mail import compose
 from answers.report_document import report_document
@@ -28,12 +31,12 @@ from answers.webhooks import slack_body, webhook_body
 from ladder.errors import UsageError
 from tests.suites.hostile_names import HOSTILE
 from tests.suites.mail_server import Fault as MailFault, Mailbox, mail_server
-from tests.suites.named_facts import facts_with
+from tests.suites.named_facts import NOW, facts_with
 from tests.suites.web_server import Fault as WebFault, Web, web_server
 
 QUICK = Patience(attempts=3, first_s=0.01, longest_s=0.02, timeout_s=5)
 ONE = replace(QUICK, attempts=1)
-HURRIED = replace(QUICK, timeout_s=1)
+HURRIED = replace(QUICK, timeout_s=1, last_answer_s=1)
 
 
 def patience(fault: object) -> Patience:
@@ -114,7 +117,7 @@ def test_a_pdf_comes_along_as_a_file(box: Mailbox) -> None:
     send(letter("weekly", facts_with("poll"), "pdf"), ANN, server(box), QUICK)
     ((_, message),) = box.arrived
     (attached,) = parts(message)["application/pdf"]
-    assert attached.get_filename() == "weekly-2026-03-09.pdf"
+    assert attached.get_filename() == "weekly-week-2026-03-09.pdf"
     assert attached.get_content().startswith(b"%PDF-")
 
 
@@ -154,6 +157,55 @@ def test_a_hostile_name_is_plain_text_in_chat_and_json(weekly: Letter, name: str
     assert json.loads(webhook_body(hostile, ANN))["file"]["content"] == hostile.file.decode()
 
 
+def test_what_others_than_slack_set_as_markdown_holds_no_name_of_the_events() -> None:
+    hostile = "![x](http://evil.example/p.png) @everyone <!channel> www.evil.example"
+    body = json.loads(slack_body(letter("weekly", facts_with(hostile), "md")))
+    assert not set("![]<>@/*`|#&") & set(body["text"])
+    assert "evil.example" not in body["text"]
+    named = replace(facts_with("poll"), ladder=replace(facts_with("poll").ladder, name="shop"))
+    assert json.loads(slack_body(letter("weekly", named, "md")))["text"] == (
+        "shop: where people drop off, week 11 of 2026 (9 to 15 March): 1,000 events, 280 sessions, 120 visitors"
+    )
+
+
+def test_different_reports_have_different_keys_and_the_same_has_the_same() -> None:
+    facts = facts_with("poll")
+    assert facts.period is not None
+    letters = [
+        letter("weekly", facts, "md"),
+        letter("weekly", facts, "md", installation="a"),
+        letter("weekly", facts, "html"),
+        letter("daily", facts, "md"),
+        letter("weekly", replace(facts, ladder=replace(facts.ladder, name="other")), "md"),
+        letter("weekly", replace(facts, period=replace(facts.period, unit="visitor")), "md"),
+        letter("weekly", replace(facts, period=replace(facts.period, segment="utm_source")), "md"),
+        letter("weekly", facts, "md", by_hand_at=NOW),
+        letter("weekly", facts, "md", by_hand_at=NOW + timedelta(seconds=1)),
+    ]
+    assert len({one.key(ANN) for one in letters}) == len(letters)
+    later = letter("weekly", replace(facts, written_at=NOW + timedelta(hours=1)), "md")
+    assert later.key(ANN) == letters[0].key(ANN) != later.key(Target("mail", "ben@shop.example"))
+
+
+def test_reports_of_different_names_and_periods_are_different_files() -> None:
+    plain = letter("weekly", facts_with("poll"), "md")
+    names = ["weekly", "日报", "週報", "a b", "a-b", "a--b", "-a-b", "a_b", "report"]
+    files = [replace(plain, name=name).file_name for name in names]
+    assert len(set(files)) == len(files)
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]+-week-2026-03-09\.md", file) for file in files)
+    assert files[0] == "weekly-week-2026-03-09.md"
+    days = [
+        replace(plain, kind=kind, period=f"2026-10-01/{until}").file_name
+        for kind, until in (
+            ("day", "2026-10-02"),
+            ("month", "2026-11-01"),
+            ("days", "2026-10-02"),
+            ("days", "2026-10-03"),
+        )
+    ]
+    assert len(set(days)) == 4
+
+
 @pytest.mark.parametrize("fault", ["too busy", "greylist", "drop before data", "full"])
 def test_a_mail_that_was_not_taken_is_tried_again_and_arrives_once(
     box: Mailbox, weekly: Letter, fault: MailFault
@@ -181,14 +233,47 @@ def test_a_refusal_for_good_is_not_tried_again(box: Mailbox, weekly: Letter) -> 
 
 
 @pytest.mark.parametrize("fault", ["drop after data", "hang"])
-def test_a_mail_of_which_nothing_is_known_is_sent_again_under_the_same_id(
-    box: Mailbox, weekly: Letter, fault: MailFault
-) -> None:
+def test_a_mail_of_which_nothing_is_known_is_not_sent_again(box: Mailbox, weekly: Letter, fault: MailFault) -> None:
     box.faults = [fault]
-    send(weekly, ANN, server(box), patience(fault))
-    assert len(box.ids) == 2
-    assert len(set(box.ids)) == 1
-    assert box.ids[0] != f"<{weekly.key(Target('mail', 'ben@shop.example'))}@shop.example>"
+    with pytest.raises(SendingError, match="hung up") as caught:
+        send(weekly, ANN, server(box), patience(fault))
+    assert caught.value.is_unsure
+    assert len(box.ids) == 1
+
+
+def test_a_server_that_takes_its_time_at_the_end_gets_a_mail_once(box: Mailbox, weekly: Letter) -> None:
+    box.faults = ["slow"]
+    send(weekly, ANN, server(box), replace(QUICK, timeout_s=0.5, last_answer_s=30))
+    assert len(box.ids) == 1
+    assert Patience().last_answer_s == 600
+
+
+def test_a_line_that_is_a_dot_does_not_end_a_mail(box: Mailbox, weekly: Letter) -> None:
+    dotted = replace(weekly, document=Document(".", (".", "..x"), (Paragraph("."), Paragraph("the end")), ()))
+    send(dotted, ANN, server(box), ONE)
+    ((_, message),) = box.arrived
+    (plain,) = parts(message)["text/plain"]
+    (composed,) = parts(compose(dotted, ANN, "r@shop.example"))["text/plain"]
+    assert plain.get_content().replace("\r\n", "\n") == composed.get_content().replace("\r\n", "\n")
+    assert "\n." in plain.get_content().replace("\r\n", "\n")
+
+
+def test_a_stop_ends_the_wait_for_another_attempt(box: Mailbox, weekly: Letter) -> None:
+    box.faults = ["too busy"] * 9
+    stopping = threading.Event()
+    with pytest.raises(SendingError, match="answered 451"):
+        send(weekly, ANN, server(box), Patience(first_s=60), lambda _: stopping.set(), stopping)
+    assert box.attempts == 1
+    with pytest.raises(SendingError, match="answered 451"):
+        send(weekly, ANN, server(box), QUICK, stopping=stopping)
+    assert box.attempts == 2
+
+
+def test_what_goes_wrong_while_a_mail_is_written_surely_did_not_arrive(box: Mailbox, weekly: Letter) -> None:
+    with pytest.raises(SendingError, match="the mail cannot be written: KeyError") as caught:
+        send(replace(weekly, document=replace(weekly.document, blocks=("x",))), ANN, server(box), QUICK)  # type: ignore[arg-type]  # no block
+    assert not caught.value.is_unsure
+    assert box.attempts == 0
 
 
 def test_a_server_that_cannot_be_reached_or_trusted_is_named_in_one_line(box: Mailbox, weekly: Letter) -> None:
@@ -234,6 +319,14 @@ def test_a_webhook_is_called_again_with_the_same_key(web: Web, weekly: Letter, f
     assert len({call.key for call in web.calls}) == 1
     assert len(web.calls) == (1 if fault == "drop" else 2)
     assert len({call.body for call in web.calls}) == 1
+
+
+@pytest.mark.parametrize("fault", ["bad gzip", "endless"])
+@pytest.mark.parametrize("kind", ["webhook", "slack"])
+def test_an_answer_whose_body_is_odd_is_an_answer(web: Web, weekly: Letter, kind: str, fault: WebFault) -> None:
+    web.faults = [fault]
+    send(weekly, hook(web, kind), None, HURRIED)
+    assert len(web.calls) == 1
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 301])
@@ -283,8 +376,8 @@ def test_a_file_is_written_whole_into_its_folder(tmp_path: Path, weekly: Letter)
     (target,) = parse_target(f"{tmp_path}/new/")
     send(weekly, target)
     send(weekly, target)
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weekly-2026-03-09.html"]
-    assert (tmp_path / "new" / "weekly-2026-03-09.html").read_bytes() == weekly.file
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["weekly-week-2026-03-09.html"]
+    assert (tmp_path / "new" / "weekly-week-2026-03-09.html").read_bytes() == weekly.file
 
 
 @pytest.fixture(scope="module")
@@ -309,7 +402,7 @@ def test_s3_gets_the_file_under_its_key(store: tuple[S3FileSystem, Carriers], we
     files, by = store
     for text in ("s3://reports/team/", "s3://reports/team/", "s3://reports/latest.html"):
         send(weekly, parse_target(text)[0], by, QUICK)
-    for key in ("reports/team/weekly-2026-03-09.html", "reports/latest.html"):
+    for key in ("reports/team/weekly-week-2026-03-09.html", "reports/latest.html"):
         with files.open_input_stream(key) as stored:
             assert stored.read() == weekly.file
         assert httpx.head(f"{by.s3_endpoint}/{key}").headers["content-type"] == "text/html; charset=utf-8"
