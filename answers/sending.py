@@ -199,12 +199,9 @@ def _deliver(connection: smtplib.SMTP, message: EmailMessage, patience: Patience
     is_handed_over = False
     try:
         connection.ehlo_or_helo_if_needed()
-        for command, good in (
-            (lambda: connection.mail(from_address), 250),
-            (lambda: connection.rcpt(target.where), 250),
-            (lambda: connection.docmd("DATA"), 354),
-        ):
-            _agreed(command(), good)
+        _agreed(connection.mail(from_address), 250)
+        _agreed(connection.rcpt(target.where), 250)
+        _agreed(connection.docmd("DATA"), 354)
         connection.send(lines if lines.endswith(b"\r\n") else lines + b"\r\n")
         if connection.sock is not None:
             connection.sock.settimeout(patience.last_answer_s)
