@@ -24,7 +24,7 @@ demo: install  ## real people on a ladder of commitments: collector, Kafka, work
 	@$(BIN)/yesladder demo
 
 test: install  ## all tests but those that need a browser or Apache Kafka, and chaos
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -n 2 --dist loadfile -m kafka

@@ -62,7 +62,7 @@ TABLES = (
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.mark.parametrize("seed", [11, 12])
+@pytest.mark.parametrize("seed", [11])
 def test_many_incremental_builds_give_row_for_row_what_one_full_build_gives(seed: int, lake: Lake, gate: Gate) -> None:
     """Sessions land in any order of dates, some visitors again and again, events also twice under other times."""
     chance = random.Random(seed)
