@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from answers.numbers import count, interval, percent, seconds
+from answers.numbers import count, counted, interval, percent, seconds
 from answers.plain_text import plain
 from ladder.tiers import Ladder
 from warehouse.asks import AfterYes, Hesitation, Leaps, Momentum
@@ -159,9 +159,11 @@ class AfterYesTable:
 def _of_the_lost(found: Leaps) -> str:
     if found.lost == 0:
         return "Nobody is known to be lost."
-    of = f"Of {count(found.lost)} people lost, {count(found.lost_on_long_leaps)} ({percent(found.long_leap_share)};"
+    long = f"{count(found.lost_on_long_leaps)} ({percent(found.long_leap_share)};"
+    was = "was" if found.lost_on_long_leaps == 1 else "were"
     ends = interval(found.long_leap_share_low, found.long_leap_share_high)
-    return f"{of} {ends}) were lost on a leap of more than one tier."
+    of = counted(found.lost, "person", "people")
+    return f"Of {of} lost, {long} {ends}) {was} lost on a leap of more than one tier."
 
 
 def tables(

@@ -11,7 +11,7 @@ from functools import cached_property
 from answers.charts import picture
 from answers.document import Document
 from answers.facts import ReportFacts
-from answers.numbers import count
+from answers.numbers import counted
 from answers.report_document import in_short, report_document
 from answers.report_formats import MEDIA_TYPES, Format, rendered
 from answers.targets import Target
@@ -63,18 +63,15 @@ class Letter:
         return hashlib.sha256(f"{self.identity}\0{target.digest}".encode()).hexdigest()[:32]
 
 
-def letter(
-    name: str, facts: ReportFacts, how: Format, *, installation: str = "", by_hand_at: datetime | None = None
-) -> Letter:
+def letter(name: str, facts: ReportFacts, how: Format, *, sender: str = "") -> Letter:
     """The report of these facts.  One on all days has the moment of its making for a period.
 
-    ``installation``: of whoever sends it (``ScheduleState.installation``), for reports of two may be called the same.
-    ``by_hand_at``: when somebody wished it sent, which is another letter each time; None for a schedule's.
+    ``sender``: whose it is, for those of two may be called the same: ``ScheduleState.installation``, or an id of its
+    own where each is another letter, as with those sent by hand.
     """
     of = facts.period
     period = f"{facts.written_at:%Y-%m-%dT%H%M%SZ}" if of is None else f"{of.days.since}/{of.days.until}"
     compared = ("", "") if of is None else (of.unit, of.segment or "")
-    moment = "" if by_hand_at is None else by_hand_at.isoformat()
     return Letter(
         name=name,
         period=period,
@@ -84,6 +81,12 @@ def letter(
         file=rendered(facts, how),
         how=how,
         kind="all" if of is None else of.every or "days",
-        identity="\0".join((installation, facts.ladder.name, name, period, *compared, how, moment)),
-        numbers=f"{count(facts.events)} events, {count(facts.sessions)} sessions, {count(facts.visitors)} visitors",
+        identity="\0".join((sender, facts.ladder.name, name, period, *compared, how)),
+        numbers=", ".join(
+            (
+                counted(facts.events, "event"),
+                counted(facts.sessions, "session"),
+                counted(facts.visitors, "visitor"),
+            )
+        ),
     )

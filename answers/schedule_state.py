@@ -195,10 +195,14 @@ class ScheduleState:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """One transaction."""
-        with closing(sqlite3.connect(self._warehouse / FILE, timeout=60)) as connection:
-            connection.execute("pragma synchronous = full")
-            with connection:
-                yield connection
+        path = self._warehouse / FILE
+        try:
+            with closing(sqlite3.connect(path, timeout=60)) as connection:
+                connection.execute("pragma synchronous = full")
+                with connection:
+                    yield connection
+        except sqlite3.Error as error:
+            raise YesladderError(f"{path}: what was sent cannot be kept: {error}") from error
 
 
 def period_key(days: Days) -> str:

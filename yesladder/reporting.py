@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
 
 import click
 
@@ -92,7 +93,7 @@ def report(
     is_written = out is not None or not wanted
     if is_written:
         write_page(rendered(facts, chosen), path)
-    sent, faults = _send_all(facts, chosen, wanted, by, settings.warehouse)
+    sent, faults = _send_all(facts, chosen, wanted, by)
     if as_json:
         print_json({"report": str(path) if is_written else None, "sent": sent, "faults": faults, **told(facts)})
     else:
@@ -102,20 +103,16 @@ def report(
         raise YesladderError("; ".join(faults))
 
 
-def _send_all(
-    facts: ReportFacts, how: Format, targets: Sequence[Target], by: Carriers, warehouse: Path
-) -> tuple[list[str], list[str]]:
+def _send_all(facts: ReportFacts, how: Format, targets: Sequence[Target], by: Carriers) -> tuple[list[str], list[str]]:
     """The names of the targets that got it, and what went wrong with the others."""
     from answers.letter import letter
-    from answers.schedule_state import ScheduleState
     from answers.sending import SendingError, send
 
     sent: list[str] = []
     faults: list[str] = []
     if not targets:
         return sent, faults
-    installation = ScheduleState(warehouse).installation()
-    written = letter("report", facts, how, installation=installation, by_hand_at=facts.written_at)
+    written = letter("report", facts, how, sender=uuid4().hex)
     for target in targets:
         try:
             send(written, target, by, say=lambda words: click.echo(words, err=True))

@@ -203,7 +203,7 @@ def _maker(settings: Settings, installation: str) -> Callable[[Schedule, Days], 
             raise NotReadyError(str(error)) from error
         if facts.period is None or facts.period.changes is None:
             raise NotReadyError("the marts were built before the period was over: run `yesladder build`")
-        return letter(schedule.name, facts, schedule.how, installation=installation)
+        return letter(schedule.name, facts, schedule.how, sender=installation)
 
     return make
 

@@ -13,6 +13,7 @@ from answers.facts import Health, ReportFacts
 from answers.report import render_report
 from ladder.tiers import Ladder, Mark, Rule
 from tests.suites.counted_rows import counted_tier
+from tests.suites.named_facts import facts_with
 from tests.suites.report_facts import ask_facts
 from warehouse.query import TierRow
 
@@ -198,6 +199,21 @@ def test_a_phone_shows_a_row_as_a_card_with_its_labels(chromium: Chromium, repor
     cell = "document.querySelector('#tiers-session tbody td')"
     assert page.evaluate(f"getComputedStyle({cell}, '::before').content") == '"Asked"'
     assert chromium.open(report).evaluate(f"getComputedStyle({cell}, '::before').content") == "none"
+
+
+@pytest.mark.parametrize("width", [320, 400])
+def test_what_changed_stays_in_its_cells_on_a_phone(chromium: Chromium, tmp_path: Path, width: int) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(render_report(facts_with("poll")), encoding="utf-8")
+    beyond: list[float] = chromium.open(path, width=width).evaluate(
+        """[...document.querySelectorAll('#changes tbody td, #changes tbody th')].map((cell) => {
+          const words = document.createRange();
+          words.selectNodeContents(cell);
+          return words.getBoundingClientRect().right - cell.getBoundingClientRect().right;
+        })"""
+    )
+    assert len(beyond) == 18
+    assert max(beyond) <= 0.5
 
 
 def contrast(page: Page, ink: str, paper: str) -> float:

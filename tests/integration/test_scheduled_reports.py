@@ -183,6 +183,8 @@ def test_a_report_is_sent_by_hand_and_says_what_failed(box: Mailbox, web: Web, h
     assert error.startswith("yesladder: webhook 127.0.0.1 (")
     assert error.endswith(") answered 410 ok\n")
     assert len(box.arrived) == 1
+    assert here("report", "--period", "day", "--format", "md", *to)[0] == 0
+    assert len({*box.ids, *(call.key for call in web.calls)}) == 4
 
 
 def test_what_is_missing_is_told_before_anything_is_sent(
@@ -218,6 +220,17 @@ def test_marts_from_before_the_period_was_over_send_nothing(
     (report,) = json.loads(here("schedule", "run", "--once", "--json")[1])["reports"]
     assert report["faults"][0].startswith("the report cannot be made yet: ")
     assert report["next_at"] is not None
+    assert (box.arrived, web.calls) == ([], [])
+
+
+def test_a_state_that_cannot_be_kept_is_told_in_one_line_and_nothing_is_sent(
+    here: Here, office: Office, box: Mailbox, web: Web
+) -> None:
+    (office.warehouse / "schedules.sqlite").mkdir()
+    code, out, error = here("schedule", "run", "--once")
+    (office.warehouse / "schedules.sqlite").rmdir()
+    assert (code, out) == (1, "")
+    assert "schedules.sqlite: what was sent cannot be kept: unable to open" in error
     assert (box.arrived, web.calls) == ([], [])
 
 

@@ -39,6 +39,13 @@ def test_leaps_name_the_tiers_and_say_how_many_were_lost_on_long_ones() -> None:
     ]
 
 
+def test_one_person_lost_is_one_person() -> None:
+    found = Leaps((leap(1, 3, 50, 49, lost=1),), 1, 1, *wilson(1, 1), (GradientScore("", 0.5, 0.25, 0.755),))
+    said = printed(LeapsTable(found, LADDER, None))[1]
+    assert said.startswith("Of 1 person lost, 1 (100%; ")
+    assert said.endswith(" was lost on a leap of more than one tier.")
+
+
 def test_with_a_segment_each_value_has_its_table_and_names_do_nothing_to_the_terminal() -> None:
     asked = (leap(0, 1, 4, 2, value="[red]\x1b[0m"), leap(0, 1, 4, 2))
     found = Leaps(asked, 0, 0, *wilson(0, 0), (GradientScore("", 1, 1, 1),))
