@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from zipfile import BadZipFile
 
@@ -20,6 +20,7 @@ from ladder import metrics
 from ladder.errors import UsageError
 from ladder.tiers import Ladder
 from stream.alerts_config import AlertsConfig, Mark, Mute
+from stream.alerts_ended import ended
 from stream.alerts_incidents import Incidents
 from stream.alerts_notice import Alert
 from stream.alerts_past import Past
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 TOPIC = "topic"
 """The name of the Kafka topic among the sinks."""
 
+_SENT_WITHIN = timedelta(hours=1)
+"""What was ended so long ago was sent, or will be."""
+
 
 class Table(Protocol):
     """See ``warehouse.alerts_table.AlertsTable``."""
@@ -38,6 +42,7 @@ class Table(Protocol):
     told: set[str]
 
     def add(self, rows: Sequence[Mapping[str, Any]], *, now: datetime) -> None: ...
+    def left_open(self, *, since: datetime) -> Sequence[Mapping[str, Any]]: ...
 
 
 class Outbox(Protocol):
@@ -50,6 +55,7 @@ class Snapshots(Protocol):
     """See ``warehouse.alerts_snapshots.Snapshots``."""
 
     def save(self, offset: int, data: bytes) -> None: ...
+    def set_aside(self, offset: int) -> None: ...
     def newest_first(self) -> list[tuple[int, bytes]]: ...
     def forget(self) -> None: ...
 
@@ -102,16 +108,17 @@ class Desk:
             try:
                 saved = _decoder.decode(data)
                 watch = Watch.restore(self._watched, self._config.rules, saved.watch)
-            except (msgspec.DecodeError, UsageError, BadZipFile, ValueError, OSError, KeyError) as error:
-                log.warning("a snapshot of offset %s cannot be read and is passed over: %s", offset, error)
+                incidents = Incidents.restore(*self._named(), saved.incidents)
+            except _UNREADABLE as error:
+                log.warning("a snapshot of offset %s cannot be read and is set aside: %s", offset, error)
+                self._places.snapshots.set_aside(offset)
                 continue
             if watch is None:
                 log.warning("the ladder, the topic or alerts.toml has changed: learning anew")
-                self._write_down(Incidents.restore(*self._named(), saved.incidents).end())
                 self._places.snapshots.forget()
                 break
             self.watch, self.offset, self._kept = watch, offset, offset
-            self.incidents = Incidents.restore(*self._named(), saved.incidents)
+            self.incidents = incidents
             self._tell_metrics()
             return offset
         return self._learn()
@@ -161,9 +168,14 @@ class Desk:
             self._say(alert)
 
     def _learn(self) -> int:
-        """Read the lake; the topic is read from its beginning, and what the lake had of it already is passed over."""
+        """Read the lake; the topic is read from its beginning, and what the lake had of it already is passed over.
+
+        What people were told of and what is open still, by the table, is ended: it will be found anew, by another id.
+        """
         self._past, self.watch, self.offset, self._kept = self._places.past(), None, 0, -1
         self.incidents = Incidents(*self._named())
+        left = self._table.left_open(since=self._now() - _SENT_WITHIN)
+        self._write_down([ended(row, self._config.dashboard) for row in left])
         self._mark_new_ladder()
         if self._past.reached_us:
             self._begin(self._past, 0)
@@ -252,6 +264,9 @@ def _row(alert: Alert) -> dict[str, Any]:
         "mark": None if alert.mark is None else alert.mark.what,
         "marked_at": None if alert.mark is None else alert.mark.at,
     }
+
+
+_UNREADABLE = (msgspec.DecodeError, UsageError, BadZipFile, EOFError, LookupError, OSError, TypeError, ValueError)
 
 
 class _Saved(msgspec.Struct):

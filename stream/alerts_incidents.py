@@ -11,6 +11,7 @@ from datetime import datetime
 
 import msgspec
 
+from ladder.errors import UsageError
 from stream.alerts_config import Mark
 from stream.alerts_kinds import Kind
 from stream.alerts_notice import Alert, What, alert_of, identity, unit
@@ -105,24 +106,21 @@ class Incidents:
                 made.append(late)
         return made
 
-    def end(self) -> list[Alert]:
-        """What is to be told where nobody watches any more what is open."""
-        told = [incident for incident in self.open.values() if incident.told]
-        self.open, self._by_unit = {}, {}
-        return [
-            replace(one.alert, notice_id=identity(one.alert_id, "ended"), what="ended", carriers=(), mark=None)
-            for one in told
-        ]
-
     def save(self) -> bytes:
         """For ``restore``."""
         kept = {id(incident): incident for incident in (*self.open.values(), *self._by_unit.values())}
-        return _encoder.encode([[incident, incident.alert_id in self.open] for incident in kept.values()])
+        is_open = [(incident, incident.alert_id in self.open) for incident in kept.values()]
+        return _encoder.encode(_Saved(_VERSION, is_open))
 
     @classmethod
     def restore(cls, ladder: str, tiers: Sequence[str], dashboard: str | None, saved: bytes) -> Incidents:
-        """Those that ``save`` was called on."""
-        kept = _decoder.decode(saved)
+        """Those that ``save`` was called on.
+
+        Raises ``UsageError`` or ``msgspec.DecodeError`` for what another release saved.
+        """
+        if (version := _version.decode(saved).version) != _VERSION:
+            raise UsageError(f"the saved incidents have version {version}, this release reads {_VERSION}")
+        kept = _decoder.decode(saved).kept
         incidents = cls(ladder, tiers, dashboard, [incident for incident, _ in kept])
         incidents.open = {incident.alert_id: incident for incident, is_open in kept if is_open}
         return incidents
@@ -162,6 +160,7 @@ class Incidents:
         return replace(made, told=why is None, quiet=why)
 
 
+_VERSION = 2
 _OUTAGE = (0, "")
 _PART = "part of an alert that is open"
 
@@ -194,5 +193,15 @@ def _hushed(alert: Alert, incident: Incident) -> Alert:
     return alert if incident.told else replace(alert, told=False, quiet="nobody was told that it began")
 
 
+class _Version(msgspec.Struct):
+    version: int
+
+
+class _Saved(_Version):
+    kept: list[tuple[Incident, bool]]
+    """Incidents, and whether each is open."""
+
+
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(list[tuple[Incident, bool]])
+_version = msgspec.json.Decoder(_Version)
+_decoder = msgspec.json.Decoder(_Saved)

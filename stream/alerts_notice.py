@@ -16,7 +16,7 @@ from stream.alerts_watch import Carrier, Finding
 What = Literal["raised", "joined", "changed", "resolved", "lasting", "ended"]
 """``raised``: something is wrong.  ``joined``: more of the same; recorded, and told where others are hit than the alert
 had named.  ``changed``: its kind is known better.  ``resolved``: people say yes again.  ``lasting``: it lasted a week
-and is taken for the usual from now on.  ``ended``: it is watched no more, since the ladder or alerts.toml changed."""
+and is taken for the usual from now on.  ``ended``: it is watched no more, since the agent learnt anew."""
 
 ENDS: frozenset[What] = frozenset({"resolved", "lasting", "ended"})
 
@@ -33,7 +33,7 @@ _WHAT_HAPPENS: dict[Kind, str] = {
 _ENDINGS: dict[What, str] = {
     "resolved": "as usual again",
     "lasting": "has lasted a week and is taken for the usual",
-    "ended": "is watched no more, since the ladder or alerts.toml changed,",
+    "ended": "is watched no more, since the agent learnt anew,",
 }
 
 

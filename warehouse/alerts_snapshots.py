@@ -24,6 +24,13 @@ class Snapshots:
         for _, path in self._files()[_KEPT:]:
             path.unlink(missing_ok=True)
 
+    def set_aside(self, offset: int) -> None:
+        """Keep one out of ``newest_first``, for a release that can read it; of these, too, only a few stay."""
+        path = self._folder / f"state-{offset:020}.bin"
+        path.replace(path.with_name(f"{path.name}.unreadable"))
+        for old in sorted(self._folder.glob("state-*.bin.unreadable"), reverse=True)[_KEPT:]:
+            old.unlink(missing_ok=True)
+
     def newest_first(self) -> list[tuple[int, bytes]]:
         """Offset and content of each, for whoever cannot use the newest."""
         return [(offset, path.read_bytes()) for offset, path in self._files()]

@@ -32,6 +32,7 @@ class AlertsTable:
     def __init__(self, lake: Lake, ladder: str) -> None:
         lake.make(_NAME)
         self._lake = lake
+        self._ladder = ladder
         self._app = f"alerts/{ladder}"
         self._handle = lake.table(_NAME)
         self._left = self._handle.transaction_version(self._app)
@@ -54,6 +55,20 @@ class AlertsTable:
         self._lake.append_once(self._handle, _NAME, table, self._app, self._left, version, now=now)
         self._left = version
         self.told.update(row["notice_id"] for row in new)
+
+    def left_open(self, *, since: datetime) -> list[Row]:
+        """Of each alert that people were told of and whose end they were not, the row that told of it first.
+
+        Also of those that were ``ended`` after ``since``: who wrote that may not have come to send it.
+        """
+        rows = self._lake.scan(_NAME).filter(ladder=self._ladder, told=True).collect()
+        begun: dict[str, Row] = {}
+        over: set[str] = set()
+        for row in rows.sort("minute", "written_at", "notice_id").iter_rows(named=True):
+            begun.setdefault(row["alert_id"], row)
+            if row["what"] in ("resolved", "lasting") or (row["what"] == "ended" and row["written_at"] < since):
+                over.add(row["alert_id"])
+        return [row for alert_id, row in begun.items() if alert_id not in over]
 
 
 def read_alerts(lake: Lake) -> pl.DataFrame:

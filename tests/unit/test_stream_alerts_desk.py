@@ -221,6 +221,55 @@ def test_other_segments_are_learnt_anew_and_another_ladder_is_a_mark(office: Off
     assert [note.get("what") for note in office.notes.read()] == [None, "ladder shop changed"]
 
 
+def _gone(path: Path) -> None:
+    path.unlink()
+
+
+def _unreadable(path: Path) -> None:
+    path.write_bytes(b"nothing of ours")
+
+
+def _of_another_release(path: Path) -> None:
+    saved = msgspec.msgpack.decode(path.read_bytes())
+    path.write_bytes(msgspec.msgpack.encode(saved | {"incidents": b'[[{"alert_id":"x"},true]]'}))
+
+
+@pytest.mark.parametrize("harm", [_gone, _unreadable, _of_another_release])
+def test_what_was_told_and_is_open_is_ended_once_by_who_learns_anew(
+    office: Office, world: Shop, harm: Callable[[Path], None]
+) -> None:
+    desk = office.desk()
+    desk.open()
+    desk.take(topic(world)[:50])
+    desk.keep()
+    [raised] = [row for row in office.rows() if row["told"]]
+
+    def learn_anew() -> None:
+        for path in (office.folder / "alerts").glob("state-*.bin"):
+            harm(path)
+        office.desk().open()
+
+    office.cut = "outbox"
+    with pytest.raises(PowerCut):
+        learn_anew()
+    learn_anew()
+    learn_anew()
+    assert [(row["what"], row["alert_id"], row["segment"]) for row in office.rows() if row["told"]] == [
+        ("raised", raised["alert_id"], "device_class=mobile"),
+        ("ended", raised["alert_id"], "device_class=mobile"),
+    ]
+    assert office.outbox.waiting() == {"topic": 2, "ops": 2}
+
+
+def test_unreadable_snapshots_do_not_push_out_the_one_that_can_be_read(office: Office) -> None:
+    for offset in (500, 600, 700):
+        office.snapshots.save(offset, b"of another release")
+    office.desk().open()
+    assert [offset for offset, _ in office.snapshots.newest_first()] == [0]
+    assert office.desk().open() == 0
+    assert office.learnt == 1
+
+
 def test_before_the_first_event_nothing_is_learnt_for_good(office: Office, world: Shop) -> None:
     """Between what the lake holds and what comes may lie any time, which is nobody's silence."""
     office.past = replace(world.past, positions={}, reached_us={})

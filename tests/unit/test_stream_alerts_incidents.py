@@ -3,6 +3,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import msgspec
+import pytest
+
+from ladder.errors import UsageError
 from stream.alerts_config import Mark, Mute
 from stream.alerts_incidents import Incidents
 from stream.alerts_kinds import Kind
@@ -169,11 +173,10 @@ def test_what_is_over_when_its_mute_ends_is_not_told() -> None:
     assert book.wake(MINUTE + 20) == []
 
 
-def test_who_stops_watching_says_so_of_what_was_told() -> None:
-    book = Book(Mute("pay"))
-    raised = book.take(finding("alarm", MOBILE))
-    book.take(finding("alarm", MOBILE, step="pay", tier=4))
-    [ended] = book.incidents.end()
-    assert (ended.what, ended.alert_id, ended.told) == ("ended", raised.alert_id, True)
-    assert ended.headline.startswith("mini / add to cart (device_class=mobile): is watched no more")
-    assert book.incidents.end() == []
+def test_what_another_release_saved_is_refused() -> None:
+    book = Book()
+    book.take(finding("alarm", MOBILE))
+    saved = book.incidents.save()
+    for other in (saved.replace(b'"version":2', b'"version":1'), b'{"version":2,"kept":[[{"alert_id":"x"},true]]}'):
+        with pytest.raises((UsageError, msgspec.DecodeError)):
+            Incidents.restore("shop", TIERS, None, other)

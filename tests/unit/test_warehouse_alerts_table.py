@@ -102,3 +102,32 @@ def test_a_note_that_a_crash_cut_short_spoils_no_other(tmp_path: Path) -> None:
         file.write(b'{"what": "depl')
     notes.add({"what": "deploy 4.2"})
     assert notes.read() == [{"what": "deploy 4.1"}, {"what": "deploy 4.2"}]
+
+
+def test_left_open_is_what_people_were_told_of_and_whose_end_they_were_not(lake: Lake) -> None:
+    table = AlertsTable(lake, "shop")
+    later = NOW + timedelta(minutes=9)
+    rows = [
+        alert_row(1),
+        alert_row(2, what="joined", told=False),
+        alert_row(3, alert_id="a2"),
+        alert_row(4, alert_id="a2", what="resolved", minute=later),
+        alert_row(5, alert_id="a3", told=False),
+        alert_row(6, alert_id="a4", told=False),
+        alert_row(7, alert_id="a4", minute=later),
+        alert_row(8, alert_id="a5"),
+    ]
+    table.add(rows, now=NOW)
+    table.add([alert_row(9, alert_id="a5", what="ended")], now=later)
+    AlertsTable(lake, "course").add([alert_row(10, alert_id="a6", ladder="course")], now=NOW)
+    assert {row["notice_id"] for row in table.left_open(since=later)} == {"n1", "n7", "n8"}
+    assert {row["notice_id"] for row in table.left_open(since=later + timedelta(seconds=1))} == {"n1", "n7"}
+
+
+def test_a_snapshot_that_is_set_aside_is_not_read_again_and_stays(tmp_path: Path) -> None:
+    snapshots = Snapshots(tmp_path)
+    for offset in (5, 6, 7, 8, 9):
+        snapshots.save(offset, b"x")
+        snapshots.set_aside(offset)
+    assert snapshots.newest_first() == []
+    assert [path.name[-16:] for path in sorted(tmp_path.iterdir())] == [f"{n}.bin.unreadable" for n in (7, 8, 9)]
