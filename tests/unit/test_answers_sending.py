@@ -153,6 +153,7 @@ def test_a_hostile_name_is_plain_text_in_chat_and_json(weekly: Letter, name: str
     assert not any(text["emoji"] for text in texts)
     assert all(len(text["text"]) <= (150 if n == 0 else 3000) for n, text in enumerate(texts))
     assert "<" not in body["text"]
+    assert any("The surest drops:\n• “" in str(block["text"]["text"]) for block in body["blocks"] if "text" in block)
     assert len(body["blocks"]) == len(json.loads(slack_body(weekly))["blocks"]) <= 50
     assert json.loads(webhook_body(hostile, ANN))["file"]["content"] == hostile.file.decode()
 
