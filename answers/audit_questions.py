@@ -55,7 +55,7 @@ def value_first(facts: AuditFacts) -> Answer:
     only, at_all = wilson(gives, starts), wilson(gives + both, starts)
     found = verdict(only, at_all, VALUE_FIRST)
     if starts == 0:
-        said: tuple[str, ...] = ("No visitor has met anything yet that gives or takes.",)
+        said: tuple[str, ...] = ("There is no start to judge: nobody new has met anything that gives or takes.",)
     else:
         said = (
             f"Of {counted(starts, 'visitor')}, {count(gives)} began with something given ({_measured(only)}), "

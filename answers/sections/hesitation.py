@@ -52,8 +52,8 @@ def _longest(found: Sequence[Hesitation], ladder: Ladder) -> tuple[str, ...]:
     of_some = len(ranked) < len(found)
     if not others and of_some:
         return (
-            f"Only “{slowest.step}” of tier {ladder.tiers[slowest.tier - 1]} has {ENOUGH} answers or more: half of "
-            f"{count(slowest.answers)} took more than {seconds(slowest.median_seconds)}.",
+            f"Only “{slowest.step}” of tier {ladder.tiers[slowest.tier - 1]} has {ENOUGH} answers or more: the "
+            f"median time of {count(slowest.answers)} is {seconds(slowest.median_seconds)}.",
         )
     which = f"Of the {count(len(ranked))} steps with {ENOUGH} answers or more " if of_some else ""
     if others and max(_median_between(row)[1] for row in others) >= _median_between(slowest)[0]:

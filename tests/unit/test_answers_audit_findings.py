@@ -135,6 +135,7 @@ def test_those_who_came_back_are_asked_too_though_nobody_is_new() -> None:
     found = audit(facts(surprised=(112, 1), visitors=112, stands=Stands(0, (), ())))
     assert found.visitors == 112
     assert audit_section(found) is not None
+    assert found.answers[1].said == ("There is no start to judge: nobody new has met anything that gives or takes.",)
     out = StringIO()
     Console(file=out, width=200).print(AuditText(found, "week"))
     assert "Audit of the ladder week: 112 visitors" in out.getvalue()

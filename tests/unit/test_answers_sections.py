@@ -229,7 +229,7 @@ def test_what_is_said_of_steps_with_enough_answers_is_said_of_no_others() -> Non
     )
     of_one = hesitation_section([even[0], few], LADDER)
     assert of_one is not None
-    assert of_one.said == ("Only “read” of tier spark has 30 answers or more: half of 100 took more than 4.0 s.",)
+    assert of_one.said == ("Only “read” of tier spark has 30 answers or more: the median time of 100 is 4.0 s.",)
     alone = hesitation_section(even[:1], LADDER)
     assert alone is not None
     assert alone.said[0].startswith("The longest thought about is “read” of tier spark")
