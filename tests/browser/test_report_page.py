@@ -194,20 +194,6 @@ def test_no_width_needs_sideways_scrolling(chromium: Chromium, report: Path, wid
     assert page.complaints == []
 
 
-@pytest.mark.parametrize("width", [320, 400])
-def test_on_a_phone_no_number_of_what_changed_touches_the_next(chromium: Chromium, tmp_path: Path, width: int) -> None:
-    path = tmp_path / "week.html"
-    path.write_text(render_report(facts_with("poll")), encoding="utf-8")
-    spilt: list[str] = chromium.open(path, width=width).evaluate(
-        """[...document.querySelectorAll('#changes td')].filter((cell) => {
-          const words = document.createRange();
-          words.selectNodeContents(cell);
-          return words.getBoundingClientRect().right > cell.getBoundingClientRect().right + 0.5;
-        }).map((cell) => cell.textContent)"""
-    )
-    assert spilt == []
-
-
 def test_a_phone_shows_a_row_as_a_card_with_its_labels(chromium: Chromium, report: Path) -> None:
     page = chromium.open(report, width=390)
     cell = "document.querySelector('#tiers-session tbody td')"
