@@ -30,21 +30,20 @@ _BACK = 0.5
 class Incident:
     """An alert that is open.
 
-    ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for, with ``lead_segment``.
-    ``segment``: the values that it has named so far.  ``open``: its units with open alarms; ``heard``: those that were
-    told of.  ``units``: how many it ever had.  ``lead_lost``: what the lead had lost when its own alarm ended.
-    ``alert``: what was made of its beginning.
+    ``place``: tier and step; of an outage (0, "").  ``lead``: the unit it was raised for.
+    ``segment``: the values that it has named so far.  ``open``: its units with open alarms, with what was made of
+    their beginning; ``heard``: those that were told of.  ``units``: how many it ever had.  ``lead_lost``: what the lead
+    had lost when its own alarm ended.  ``alert``: what was made of the lead's beginning.
     """
 
     alert_id: str
     place: tuple[int, str]
     lead: str
     segment: tuple[tuple[str, str], ...]
-    lead_segment: tuple[tuple[str, str], ...]
     told: bool
     alert: Alert
     units: int = 1
-    open: list[str] = field(default_factory=list)
+    open: dict[str, Alert] = field(default_factory=dict)
     heard: list[str] = field(default_factory=list)
     lead_lost: tuple[float, float, float] | None = None
 
@@ -81,7 +80,7 @@ class Incidents:
                 return replace(made, told=False, quiet=_PART)
             return _hushed(made, incident)
         del self._by_unit[name]
-        incident.open.remove(name)
+        del incident.open[name]
         made = alert(what, incident.alert_id)
         if name == incident.lead:
             incident.lead_lost = made.lost, made.lost_low, made.lost_high
@@ -96,14 +95,17 @@ class Incidents:
         """Alerts that were not told when they were raised, are open still, and have no reason to be quiet any more."""
         made = []
         for incident in self.open.values():
-            if incident.told or incident.lead not in incident.open:
-                continue
-            late = replace(
-                incident.alert, notice_id=identity(incident.alert_id, "late"), minute=minute, told=True, quiet=None
-            )
-            if quiet(late) is None:
-                incident.told, incident.alert = True, late
-                made.append(late)
+            for name, alert in sorted(incident.open.items(), key=lambda one: one[0] != incident.lead):
+                if name in incident.heard and incident.told:
+                    continue
+                late = replace(alert, minute=minute, told=True, quiet=None)
+                if not incident.told and _why_quiet(incident, late, quiet) is None:
+                    _tell(incident, name, replace(late, what="raised", notice_id=identity(incident.alert_id, "late")))
+                    made.append(incident.alert)
+                elif incident.told and not _is_part(incident, late) and quiet(late) is None:
+                    incident.segment = ()
+                    incident.heard.append(name)
+                    made.append(replace(late, what="joined", notice_id=identity(alert.notice_id, "late")))
         return made
 
     def save(self) -> bytes:
@@ -135,23 +137,22 @@ class Incidents:
             why = quiet(made)
             made = replace(made, told=why is None, quiet=why)
             incident = Incident(
-                alert_id, place, name, finding.segment, finding.segment, why is None, made, open=[name], heard=[name]
-            )
+                alert_id, place, name, finding.segment, why is None, made,
+                open={name: made}, heard=[name],
+            )  # fmt: skip
             self.open[alert_id] = self._by_unit[name] = incident
             return made
-        incident.open.append(name)
         incident.units += 1
         self._by_unit[name] = incident
         if not incident.told:
             made = alert("raised", incident.alert_id)
-            why = quiet(made)
+            why = _why_quiet(incident, made, quiet)
+            incident.open[name] = made
             if why is None:
-                incident.told, incident.lead, incident.lead_lost, incident.alert = True, name, None, made
-                incident.heard = [name]
-                incident.segment = incident.lead_segment = finding.segment
+                _tell(incident, name, made)
             return replace(made, told=why is None, quiet=why)
-        made = alert("joined", incident.alert_id)
-        if place == _OUTAGE or _is_about(incident, finding):
+        made = incident.open[name] = alert("joined", incident.alert_id)
+        if _is_part(incident, made):
             return replace(made, told=False, quiet=_PART)
         why = quiet(made)
         if why is None:
@@ -160,17 +161,40 @@ class Incidents:
         return replace(made, told=why is None, quiet=why)
 
 
-_VERSION = 2
+_VERSION = 3
 _OUTAGE = (0, "")
 _PART = "part of an alert that is open"
 
 
-def _is_about(incident: Incident, finding: Finding) -> bool:
+def _tell(incident: Incident, name: str, alert: Alert) -> None:
+    """People are told of an incident by what was made of this unit."""
+    incident.told, incident.lead, incident.lead_lost, incident.alert = True, name, None, alert
+    incident.heard = [name]
+    incident.segment = alert.segment
+
+
+def _why_quiet(incident: Incident, alert: Alert, quiet: Quiet) -> str | None:
+    """Why an alarm of an incident that nobody was told of is not told either; None where it is."""
+    if (why := quiet(alert)) is not None:
+        return why
+    lead = incident.alert
+    if (alert.tier, alert.step) != (lead.tier, lead.step) or not _is_about(incident, alert):
+        return None
+    # Muted people stay so where they show in the sum of all; that few of them ask is no reason to be quiet of the sum.
+    return quiet(replace(lead, minute=alert.minute, volume=alert.volume))
+
+
+def _is_part(incident: Incident, alert: Alert) -> bool:
+    """Whether those who were told of an incident need not hear of another alarm of it."""
+    return incident.place == _OUTAGE or _is_about(incident, alert)
+
+
+def _is_about(incident: Incident, alert: Alert) -> bool:
     """Whether those that an incident has named carry the fall of another alarm of the step."""
-    named, others = set(incident.segment), set(finding.segment)
+    named, others = set(incident.segment), set(alert.segment)
     if named <= others:
         return True
-    shares = [carrier.share for carrier in finding.carriers if (carrier.column, carrier.value) in named]
+    shares = [carrier.share for carrier in alert.carriers if (carrier.column, carrier.value) in named]
     return others < named and min(shares, default=0.0) >= _NAMED
 
 
@@ -183,10 +207,16 @@ def _is_over(incident: Incident) -> bool:
 
 def _of_lead(alert: Alert, incident: Incident) -> Alert:
     """The end of an alert in terms of those that it was raised for."""
+    lead = incident.alert
+    if (alert.tier, alert.step, alert.segment) != (lead.tier, lead.step, lead.segment):
+        alert = replace(
+            alert, tier=lead.tier, tier_name=lead.tier_name, step=lead.step, segment=lead.segment, since=lead.since,
+            raised=lead.raised, volume=lead.volume, links=lead.links,
+        )  # fmt: skip
     if incident.lead_lost is None or alert.kind == "outage":
         return alert
     lost, low, high = incident.lead_lost
-    return replace(alert, segment=incident.lead_segment, lost=lost, lost_low=low, lost_high=high)
+    return replace(alert, lost=lost, lost_low=low, lost_high=high)
 
 
 def _hushed(alert: Alert, incident: Incident) -> Alert:

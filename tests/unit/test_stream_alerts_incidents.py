@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -11,6 +12,7 @@ from stream.alerts_config import Mark, Mute
 from stream.alerts_incidents import Incidents
 from stream.alerts_kinds import Kind
 from stream.alerts_notice import Alert
+from stream.alerts_sinks import request_for
 from stream.alerts_watch import Carrier, Finding
 from tests.suites.alert_findings import DESKTOP, MINUTE, MOBILE, TIERS, finding
 
@@ -166,6 +168,85 @@ def test_what_is_open_when_its_mute_ends_is_told_then_and_only_once() -> None:
     assert book.told(finding("resolved", MOBILE, minute=MINUTE + 40)) == [("resolved", True)]
 
 
+@pytest.mark.parametrize("kind", ["drop", "slow", "tracking", "outage"])
+def test_labels_stay_the_same_from_the_beginning_to_the_end(kind: Kind) -> None:
+    book = Book()
+    others = [("pay", 4), ("order", 5)] if kind == "outage" else []
+    made = [book.take(finding("alarm", MOBILE, kind=kind))]
+    made += [book.take(finding("alarm", MOBILE, kind=kind, step=step, tier=tier)) for step, tier in others]
+    made += [book.take(finding("alarm", DESKTOP, kind=kind, minute=MINUTE + 2, raised=MINUTE + 2))]
+    made += [book.take(finding("resolved", MOBILE, kind=kind, minute=MINUTE + 20))]
+    made += [book.take(finding("resolved", DESKTOP, kind=kind, minute=MINUTE + 21, raised=MINUTE + 2))]
+    made += [book.take(finding("resolved", MOBILE, kind=kind, step=s, tier=t, minute=MINUTE + 22)) for s, t in others]
+    told = [alert for alert in made if alert.told]
+    assert (told[0].what, told[-1].what) == ("raised", "resolved")
+    labels = []
+    for alert in told:
+        [sent] = json.loads(request_for("alertmanager", "http://am", {}, "key", alert.to_dict()).body)
+        labels.append(sent["labels"])
+    assert labels == [labels[0]] * len(told)
+    assert (told[-1].tier, told[-1].tier_name, told[-1].segment) == (3, "mini", (MOBILE,))
+
+
+def test_an_outage_that_another_step_is_the_last_to_come_out_of_ends_as_it_began() -> None:
+    book = Book()
+    raised = book.take(finding("alarm", kind="outage"))
+    book.take(finding("alarm", kind="outage", step="pay", tier=4))
+    [over] = [book.take(finding("resolved", kind="outage", step="pay", tier=4, minute=MINUTE + 9))]
+    assert over.told
+    assert (over.tier, over.tier_name, over.step) == (raised.tier, raised.tier_name, raised.step)
+
+
+@pytest.mark.parametrize(("carried", "told"), [(0.9, False), (0.3, True)])
+def test_muted_people_are_not_told_of_by_the_sum_that_they_carry(carried: float, told: bool) -> None:
+    book = Book(Mute(segment="device_class=mobile", reason="known"))
+    book.take(finding("alarm", MOBILE))
+    both = book.take(finding("alarm", minute=MINUTE + 3, raised=MINUTE + 3, carriers=by(mobile=carried)))
+    assert (both.told, both.quiet) == (told, None if told else "known")
+    assert book.wake(MINUTE + 4) == []
+    assert book.take(finding("alarm", DESKTOP, minute=MINUTE + 5, raised=MINUTE + 5)).told is not told
+
+
+def test_few_asks_of_some_are_no_reason_to_be_quiet_of_all() -> None:
+    incidents = Incidents("shop", TIERS, None)
+
+    def quiet(alert: Alert) -> str | None:
+        return "few" if alert.volume < 1000 else None
+
+    assert not incidents.take(finding("alarm", MOBILE, volume=500), NO_MARKS, quiet).told
+    assert incidents.take(finding("alarm", carriers=by(mobile=0.9), volume=1500), NO_MARKS, quiet).told
+
+
+def test_what_is_left_of_an_alert_when_its_mute_ends_is_told() -> None:
+    book = Book(Mute("add to cart", until=datetime.fromtimestamp((MINUTE + 20) * 60, UTC)))
+    book.take(finding("alarm", MOBILE))
+    book.take(finding("alarm", DESKTOP, minute=MINUTE + 2, raised=MINUTE + 2))
+    book.take(finding("resolved", MOBILE, minute=MINUTE + 10))
+    assert book.wake(MINUTE + 19) == []
+    [late] = book.wake(MINUTE + 20)
+    assert (late.what, late.segment, late.told, late.quiet) == ("raised", (DESKTOP,), True, None)
+    assert book.wake(MINUTE + 21) == []
+    over = book.take(finding("resolved", DESKTOP, minute=MINUTE + 30, raised=MINUTE + 2))
+    assert (over.what, over.told, over.segment) == ("resolved", True, (DESKTOP,))
+
+
+def test_others_who_were_muted_inside_an_alert_are_told_of_when_their_mute_ends() -> None:
+    ends = datetime.fromtimestamp((MINUTE + 20) * 60, UTC)
+    book = Book(Mute(segment="device_class=desktop", until=ends, reason="known"))
+    first = book.take(finding("alarm", MOBILE))
+    joined = book.take(finding("alarm", DESKTOP, minute=MINUTE + 2, raised=MINUTE + 2))
+    assert (joined.told, joined.quiet) == (False, "known")
+    assert book.wake(MINUTE + 19) == []
+    [late] = book.wake(MINUTE + 20)
+    assert (late.what, late.alert_id, late.segment, late.told) == ("joined", first.alert_id, (DESKTOP,), True)
+    assert late.notice_id != joined.notice_id
+    assert book.wake(MINUTE + 21) == []
+    assert book.told(
+        finding("resolved", MOBILE, minute=MINUTE + 30),
+        finding("resolved", DESKTOP, minute=MINUTE + 31, raised=MINUTE + 2),
+    ) == [("resolved", False), ("resolved", True)]
+
+
 def test_what_is_over_when_its_mute_ends_is_not_told() -> None:
     book = Book(Mute("add to cart", until=datetime.fromtimestamp((MINUTE + 20) * 60, UTC)))
     book.take(finding("alarm", MOBILE))
@@ -177,6 +258,6 @@ def test_what_another_release_saved_is_refused() -> None:
     book = Book()
     book.take(finding("alarm", MOBILE))
     saved = book.incidents.save()
-    for other in (saved.replace(b'"version":2', b'"version":1'), b'{"version":2,"kept":[[{"alert_id":"x"},true]]}'):
+    for other in (saved.replace(b'"version":3', b'"version":2'), b'{"version":3,"kept":[[{"alert_id":"x"},true]]}'):
         with pytest.raises((UsageError, msgspec.DecodeError)):
             Incidents.restore("shop", TIERS, None, other)
