@@ -89,6 +89,7 @@ class Incidents:
         if not _is_over(incident):
             return replace(made, told=False, quiet="others of this alert are still open")
         del self.open[incident.alert_id]
+        self._part_from(incident)
         return _hushed(_of_lead(made, incident), incident)
 
     def wake(self, minute: datetime, quiet: Quiet) -> list[Alert]:
@@ -126,6 +127,23 @@ class Incidents:
         incidents = cls(ladder, tiers, dashboard, [incident for incident, _ in kept])
         incidents.open = {incident.alert_id: incident for incident, is_open in kept if is_open}
         return incidents
+
+    def _part_from(self, over: Incident) -> None:
+        """Who was muted inside an alert that is over is an alert of their own: they are told of when the mute ends."""
+        left = {name: alert for name, alert in over.open.items() if over.told and not _is_part(over, alert)}
+        if not left:
+            return
+        lead = next(iter(left))
+        alert_id = identity(over.alert_id, lead)
+        link = {} if self._dashboard is None else {"alert": f"{self._dashboard}/alerts/{alert_id}"}
+        own = {name: replace(one, alert_id=alert_id, links={**one.links, **link}) for name, one in left.items()}
+        self.open[alert_id] = Incident(
+            alert_id, over.place, lead, own[lead].segment, told=False, alert=own[lead], units=len(own), open=own,
+            heard=[lead],
+        )  # fmt: skip
+        for name in left:
+            del over.open[name]
+            self._by_unit[name] = self.open[alert_id]
 
     def _raise(self, finding: Finding, name: str, alert: Callable[[What, str], Alert], quiet: Quiet) -> Alert:
         kind: Kind = finding.notice.kind

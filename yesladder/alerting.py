@@ -118,7 +118,7 @@ def mark(what: str, at: datetime | None, as_json: bool, **options: Any) -> None:
 @click.option(
     "--reason", default="muted by hand", show_default=True, help="Stands in the table beside what was not told."
 )
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "ladder", "alerts")
 @json_option
 def mute(
     step: str, span: str, tier: str | None, segment: str | None, reason: str, as_json: bool, **options: Any
@@ -136,8 +136,8 @@ def mute(
         raise UsageError(f"the ladder {ladder.name} has no step {step!r}; it has {', '.join(sorted(steps))}")
     if tier is not None and tier not in ladder.tiers:
         raise UsageError(f"--tier {tier}: the ladder {ladder.name} has {', '.join(ladder.tiers)}")
-    if segment is not None and "=" not in segment:
-        raise UsageError(f"--segment {segment}: write it as COLUMN=VALUE, such as device_class=mobile")
+    if segment is not None:
+        _check_segment(segment, settings)
     try:
         length = parse_duration(span)
     except ValueError as error:
@@ -150,6 +150,19 @@ def mute(
         print_json(note)
     else:
         click.echo(f"nobody is told of {step} until {now + length:%Y-%m-%d %H:%M} UTC")
+
+
+def _check_segment(segment: str, settings: Settings) -> None:
+    """Raises ``UsageError`` for a segment that no alert is about."""
+    from stream.alerts_config import SEGMENTS
+
+    column, _, value = segment.partition("=")
+    if not value:
+        raise UsageError(f"--segment {segment}: write it as COLUMN=VALUE, such as device_class=mobile")
+    watched = settings.load_alerts().segments
+    if column not in (watched or SEGMENTS):
+        by = ", by `segments` of alerts.toml" if watched else ""
+        raise UsageError(f"--segment {segment}: the columns are {', '.join(watched or SEGMENTS)}{by}")
 
 
 @alerts.command("test")

@@ -20,6 +20,7 @@ from stream.alerts_config import AlertsConfig, Sink
 from stream.alerts_delivery import HttpSink, NotTaken, Refused
 from stream.alerts_desk import Desk, Places
 from stream.alerts_notice import Alert, identity
+from stream.alerts_sinks import TEST
 from stream.alerts_watch import Watched
 from warehouse.alerts_marks import Notes
 from warehouse.alerts_outbox import Outbox
@@ -152,7 +153,7 @@ def _test_alert(ladder: str, tier: str, dashboard: str | None, now: datetime) ->
     minute = now.replace(second=0, microsecond=0)
     return Alert(
         notice_id=identity("test", now.isoformat()),
-        alert_id="test",
+        alert_id=TEST,
         what="raised",
         ladder=ladder,
         tier=1,

@@ -247,6 +247,22 @@ def test_others_who_were_muted_inside_an_alert_are_told_of_when_their_mute_ends(
     ) == [("resolved", False), ("resolved", True)]
 
 
+def test_who_is_muted_longer_than_the_alert_they_are_in_is_told_of_when_the_mute_ends() -> None:
+    ends = datetime.fromtimestamp((MINUTE + 20) * 60, UTC)
+    book = Book(Mute(segment="device_class=desktop", until=ends, reason="known"))
+    first = book.take(finding("alarm", MOBILE))
+    book.take(finding("alarm", DESKTOP, minute=MINUTE + 2, raised=MINUTE + 2))
+    assert book.told(finding("resolved", MOBILE, minute=MINUTE + 10)) == [("resolved", True)]
+    assert book.wake(MINUTE + 19) == []
+    [late] = book.wake(MINUTE + 20)
+    assert (late.what, late.segment, late.told) == ("raised", (DESKTOP,), True)
+    assert late.alert_id != first.alert_id
+    assert book.wake(MINUTE + 21) == []
+    over = book.take(finding("resolved", DESKTOP, minute=MINUTE + 30, raised=MINUTE + 2))
+    assert (over.what, over.told, over.alert_id) == ("resolved", True, late.alert_id)
+    assert book.incidents.open == {}
+
+
 def test_what_is_over_when_its_mute_ends_is_not_told() -> None:
     book = Book(Mute("add to cart", until=datetime.fromtimestamp((MINUTE + 20) * 60, UTC)))
     book.take(finding("alarm", MOBILE))

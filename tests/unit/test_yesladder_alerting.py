@@ -146,6 +146,11 @@ def test_marks_and_mutes_are_noted_for_the_agent(tmp_path: Path) -> None:
         (["mute", "buy it", "--for", "soon"], "--for: 'soon' is no duration"),
         (["mute", "buy it", "--for", "2h", "--tier", "x"], "--tier x: the ladder shop has look, buy"),
         (["mute", "buy it", "--for", "2h", "--segment", "mobile"], "--segment mobile: write it as COLUMN=VALUE"),
+        (
+            ["mute", "buy it", "--for", "2h", "--segment", "foo=bar"],
+            "--segment foo=bar: the columns are device_class, ",
+        ),
+        (["mute", "buy it", "--for", "2h", "--segment", "device_class="], "--segment device_class=: write it as"),
     ],
 )
 def test_a_mute_that_would_mute_nothing_is_refused(tmp_path: Path, words: list[str], said: str) -> None:
@@ -154,6 +159,19 @@ def test_a_mute_that_would_mute_nothing_is_refused(tmp_path: Path, words: list[s
     done = alerts(*words, "--warehouse", tmp_path, "--ladder", ladder)
     assert isinstance(done.exception, UsageError)
     assert said in str(done.exception)
+
+
+def test_a_mute_by_what_alerts_toml_does_not_tell_apart_is_refused(tmp_path: Path) -> None:
+    file, ladder = tmp_path / "alerts.toml", tmp_path / "ladder.toml"
+    file.write_text('segments = ["utm_source"]\n', encoding="utf-8")
+    ladder.write_text(LADDER_TEXT, encoding="utf-8")
+    where = ["--warehouse", tmp_path, "--ladder", ladder, "--alerts", file, "--for", "2h"]
+    done = alerts("mute", "buy it", "--segment", "device_class=mobile", *where)
+    assert isinstance(done.exception, UsageError)
+    assert "--segment device_class=mobile: the columns are utm_source, by `segments` of alerts.toml" in str(
+        done.exception
+    )
+    assert alerts("mute", "buy it", "--segment", "utm_source=ads", *where).exit_code == 0
 
 
 def test_each_sink_is_sent_a_test_and_one_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,6 +193,17 @@ def test_each_sink_is_sent_a_test_and_one_that_fails_is_told(tmp_path: Path, mon
     }
     assert hook.posts[0].headers["authorization"] == "Bearer x"
     assert hook.posts[0].body["step"] == "this is a test, nothing has happened"
+
+
+def test_a_test_ends_by_itself_in_alertmanager(tmp_path: Path) -> None:
+    file = tmp_path / "alerts.toml"
+    began = datetime.now(UTC)
+    with webhook() as hook:
+        file.write_text(f'[[sink]]\ntype = "alertmanager"\nurl = "{hook.url}"\n', encoding="utf-8")
+        hook.answers += [(200, {})]
+        assert alerts("test", "--alerts", file).exit_code == 0
+    ends = datetime.fromisoformat(hook.posts[0].body[0]["endsAt"])
+    assert began + timedelta(minutes=3) < ends < datetime.now(UTC) + timedelta(minutes=6)
 
 
 @pytest.mark.parametrize(
