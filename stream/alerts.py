@@ -160,7 +160,7 @@ class Detector:
         due = state.asks * state.chance[:, 1] * self._arriving
         state.due_by_delay = OF_LATE * state.due_by_delay + due
         state.came_by_delay = OF_LATE * state.came_by_delay + came
-        state.due[-1] = due.sum(axis=0)
+        state.due[-1] = due.sum(axis=0, dtype=np.float64)
         state.came[-1] = came.sum(axis=0)
         state.due_total += state.due[-1]
         state.came_total += state.came[-1]
