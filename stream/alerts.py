@@ -114,6 +114,23 @@ class Detector:
             self._read_delays()
         return notices
 
+    def skip(self) -> None:
+        """Pass the next minute, of which not all is known: nothing in it is silence, and nothing is judged by it.
+
+        Who was asked before it or in it is judged no more: some of their answers are lost.  Open alarms stay as they
+        are, and the statistic starts afterwards.
+        """
+        state = self.state
+        state.asks[:] = 0
+        state.yeses[:] = 0
+        quiet, quiet_asks, volume, dark = state.quiet, state.quiet_asks, state.volume.copy(), state.dark
+        self.step(np.zeros(self.units.keys), np.zeros((self._ages, self.units.keys)), armed=False)
+        state.quiet, state.quiet_asks, state.volume, state.dark = quiet, quiet_asks, volume, dark
+        # Silence before it and after it is one; that of an open alarm keeps its place.
+        moves = ~self.units.touched(state.kind >= 0)
+        state.last_seen = state.last_seen + moves
+        state.last_ask = state.last_ask + moves
+
     def lost(self, unit: int) -> tuple[float, float, float]:
         """Yeses lost so far since the change-point of the open alarm of a unit, with a 95% interval."""
         return self._alarms.lost(unit)

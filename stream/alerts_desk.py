@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 from zipfile import BadZipFile
@@ -22,6 +22,7 @@ from ladder.tiers import Ladder
 from stream.alerts_config import AlertsConfig, Mark, Mute
 from stream.alerts_ended import ended
 from stream.alerts_incidents import Incidents
+from stream.alerts_minutes import PassedOver
 from stream.alerts_notice import Alert
 from stream.alerts_past import Past
 from stream.alerts_watch import Watch, Watched
@@ -96,6 +97,7 @@ class Desk:
         self._now, self._say = now, say
         self._sinks = [TOPIC, *(sink.name for sink in config.sinks)]
         self._kept = -1
+        self._is_strange = False
         self._past: Past | None = None
         self.offset = 0
         self.watch: Watch | None = None
@@ -139,7 +141,9 @@ class Desk:
                 continue
             if (watch := self._begun(record, offset)) is None:
                 continue
+            passed_over = replace(watch.passed_over)
             findings = watch.take(record)
+            self._warn_of(record, passed_over, watch.passed_over)
             made += [self.incidents.take(one, marks, quiet) for one in findings]
             made += self.incidents.wake(datetime.fromtimestamp((watch.minute - 1) * 60, UTC), quiet)
         self._write_down(made)
@@ -206,6 +210,23 @@ class Desk:
             at = self._now().isoformat()
             note = {"at": at, "ladder": self._ladder.name, "hash": self._watched.ladder_hash}
             self._places.notes.add(note | ({"what": what} if notes else {}))
+
+    def _warn_of(self, record: StepMinutesRecord, before: PassedOver, after: PassedOver) -> None:
+        """Say what cannot be judged, once where it goes on."""
+        if after.lost_offsets > before.lost_offsets:
+            log.warning(
+                "nothing tells of %s offsets of partition %s before %s: their minutes are not judged",
+                after.lost_offsets - before.lost_offsets, record.partition, record.first,
+            )  # fmt: skip
+        is_strange = after.strange > before.strange
+        if is_strange and not self._is_strange:
+            log.warning(
+                "records about ladder %s, source %s and segments %s are passed over: the agent watches %s, %s and %s; "
+                "give agent and workers the same files, and start the workers first",
+                record.ladder, record.source, list(record.segments),
+                self._watched.ladder, self._watched.source, list(self._watched.segments),
+            )  # fmt: skip
+        self._is_strange = is_strange
 
     def _named(self) -> tuple[str, tuple[str, ...], str | None]:
         return self._ladder.name, self._ladder.tiers, self._config.dashboard

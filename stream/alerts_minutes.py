@@ -15,6 +15,14 @@ MINUTE_US = 60_000_000
 _MOST_UNKNOWN = 10_000
 
 
+@dataclass(frozen=True)
+class Hole:
+    """Minutes [``begin``, ``until``) of which a partition told nothing, or not all."""
+
+    begin: int
+    until: int
+
+
 @dataclass
 class PassedOver:
     """What was not counted, and why.
@@ -38,7 +46,10 @@ class Intake:
 
     ``positions``: per partition the first offset that was not counted yet.  ``reached_us``: how far its event time has
     come.  ``asks``: by minute and key.  ``yeses``: by the minute they count in, and by key and minute of the ask.
-    ``unknown``: asks by name of what is no key yet.  Nothing here depends on a clock, or on how records are batched.
+    ``unknown``: asks by name of what is no key yet.  ``holes``: that are not judged yet, and ``holes_begun`` by
+    partition those of which the end is not known.  ``heard_from``: the minute after the last hole that is over.
+    ``late_asks``: those of minutes that had been judged, by key and minute, as long as people may say yes to them.
+    Nothing here depends on a clock, or on how records are batched.
     """
 
     ladder: str
@@ -49,21 +60,30 @@ class Intake:
     yeses: dict[int, dict[tuple[int, int], int]] = field(default_factory=dict)
     unknown: dict[Name, int] = field(default_factory=dict)
     passed_over: PassedOver = field(default_factory=PassedOver)
+    holes: list[Hole] = field(default_factory=list)
+    holes_begun: dict[int, int] = field(default_factory=dict)
+    heard_from: int = 0
+    late_asks: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def take(self, record: StepMinutesRecord, keys: Keys, next_minute: int) -> None:
         """Count a record.  ``next_minute``: the one to be judged next; asks of minutes before it are passed over."""
         if (record.ladder, record.source, record.segments) != (self.ladder, self.source, keys.segments):
             self.passed_over.strange += 1
             return
-        partition = record.partition
+        partition, position = record.partition, self.positions.get(record.partition)
+        if position is not None and record.first > position:
+            self.passed_over.lost_offsets += record.first - position
+            # What is lost may be a little older than the newest that was read.
+            begin = self.reached_us.get(partition, (next_minute + 1) * MINUTE_US) // MINUTE_US - 1
+            self.holes_begun.setdefault(partition, max(next_minute, begin))
         if record.reached_us is not None:
             self.reached_us[partition] = max(record.reached_us, self.reached_us.get(partition, record.reached_us))
-        position = self.positions.get(partition)
+            if partition in self.holes_begun:
+                until = self.reached_us[partition] // MINUTE_US + 1
+                self.holes.append(Hole(self.holes_begun.pop(partition), until))
         if position is not None and (record.first < position or record.next <= position):
             self.passed_over.doubles += record.first < record.next
             return
-        if position is not None:
-            self.passed_over.lost_offsets += record.first - position
         self.positions[partition] = record.next
         for ask in record.asks:
             key = keys.find((ask.tier, ask.step, ask.values))
@@ -71,6 +91,8 @@ class Intake:
                 self._not_known((ask.tier, ask.step, ask.values), ask.count)
             elif ask.minute < next_minute:
                 self.passed_over.late_asks += ask.count
+                if ask.minute >= next_minute - WINDOW:
+                    self.late_asks[key, ask.minute] = self.late_asks.get((key, ask.minute), 0) + ask.count
             else:
                 self.add_asks(key, ask.minute, ask.count)
         for yes in record.yeses:
@@ -109,6 +131,28 @@ class Intake:
             elif count < 0:  # taken back what was judged already: of those that are still to come, then
                 self.add_yeses(key, ask_minute, minute + 1, count)
         return asks, yeses
+
+    def passes_hole(self, minute: int) -> bool:
+        """Whether the minute to judge lies in a hole: what came of it is not all."""
+        found = any(hole.begin <= minute < hole.until for hole in self.holes)
+        self.holes = [hole for hole in self.holes if hole.until > minute + 1]
+        if found:
+            self.heard_from = minute + 1
+        return found
+
+    def leave_out(self, minute: int, yeses: NDArray[np.float32], asks: NDArray[np.float32]) -> None:
+        """Take out of the ``yeses`` (ages, keys) of a minute those to asks that were not counted.
+
+        ``asks`` (ages, keys): those in flight before this minute, from the oldest to the newest.  Of a cohort that was
+        counted in part, yeses count in the same part.
+        """
+        yeses[max(0, minute - self.heard_from + 1) :] = 0
+        for key, ask_minute in [at for at in self.late_asks if at[1] < minute - WINDOW]:
+            del self.late_asks[key, ask_minute]
+        for (key, ask_minute), late in self.late_asks.items():
+            age = minute - ask_minute
+            if yeses[age, key] > 0:
+                yeses[age, key] *= asks[-age, key] / (asks[-age, key] + late)
 
     def _not_known(self, name: Name, count: int) -> None:
         self.passed_over.unknown += count

@@ -21,7 +21,7 @@ from stream.alerts_config import WINDOW
 from stream.alerts_growth import grown
 from stream.alerts_keys import Group, Keys, Name
 from stream.alerts_learning import is_known
-from stream.alerts_minutes import MINUTE_US, Intake, PassedOver
+from stream.alerts_minutes import MINUTE_US, Hole, Intake, PassedOver
 from stream.alerts_open import Notice
 from stream.alerts_past import Past
 from stream.alerts_segments import Contribution, contributions
@@ -181,6 +181,10 @@ class Watch:
             "asks": [[m, key, n] for m, counts in self.intake.asks.items() for key, n in counts.items()],
             "yeses": [[m, *at, n] for m, counts in self.intake.yeses.items() for at, n in counts.items()],
             "unknown": list(self.intake.unknown.items()),
+            "holes": [[hole.begin, hole.until] for hole in self.intake.holes],
+            "holes_begun": intake["holes_begun"],
+            "heard_from": intake["heard_from"],
+            "late_asks": [[*at, n] for at, n in self.intake.late_asks.items()],
             "passed_over": intake["passed_over"],
         }
         file = BytesIO()
@@ -211,6 +215,9 @@ class Watch:
             intake.add_yeses(key, ask_minute, minute, count)
         intake.unknown = {(tier, step, values): count for (tier, step, values), count in meta.unknown}
         intake.passed_over = PassedOver(**meta.passed_over)
+        intake.holes = [Hole(*hole) for hole in meta.holes]
+        intake.holes_begun, intake.heard_from = meta.holes_begun, meta.heard_from
+        intake.late_asks = {(key, minute): count for key, minute, count in meta.late_asks}
         groups = [Group(*group) for group in meta.groups]
         keys = Keys(watched.segments, meta.names)
         return cls(watched, rules, keys, groups, alerts_state.restore(detector), intake, meta.shown_by)
@@ -220,7 +227,12 @@ class Watch:
         found: list[Finding] = []
         if len(self.keys):
             asks, yeses = self.intake.pop(minute, len(self.keys))
-            found = [self._finding(notice) for notice in self._detector.step(asks, yeses, armed=armed)]
+            if self.intake.passes_hole(minute):
+                self._detector.skip()
+            else:
+                self.intake.leave_out(minute, yeses, self._detector.state.asks)
+                notices = self._detector.step(asks, yeses, armed=armed)
+                found = [self._finding(notice) for notice in notices]
         else:
             self._detector.state.minute[0] = minute
         if (minute + 1) % 60 == 0:
@@ -315,3 +327,7 @@ class _Meta(msgspec.Struct):
     yeses: list[tuple[int, int, int, int]]
     unknown: list[tuple[Name, int]]
     passed_over: dict[str, int]
+    holes: list[tuple[int, int]] = []
+    holes_begun: dict[int, int] = {}
+    heard_from: int = 0
+    late_asks: list[tuple[int, int, int]] = []

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stream.alerts_config import WINDOW
 from stream.alerts_keys import Keys
-from stream.alerts_minutes import Intake, PassedOver
+from stream.alerts_minutes import Hole, Intake, PassedOver
 from stream.step_minutes_record import Asks, StepMinutesRecord, Yeses
 
 CART = (3, "add to cart", ())
@@ -71,6 +72,29 @@ def test_a_hole_is_counted_and_gone_over(intake: Intake, keys: Keys) -> None:
     assert intake.passed_over == PassedOver(lost_offsets=30)
     assert intake.positions == {0: 200}
     assert intake.asks == {1000: {0: 7}}
+
+
+def test_a_hole_reaches_from_the_last_that_was_read_to_the_next(keys: Keys) -> None:
+    intake = Intake("shop", "kafka:events", {0: 100}, {0: 1000 * 60_000_000 + 5})
+    intake.take(record(100, 200, reached_us=1001 * 60_000_000), keys, 990)
+    assert intake.holes == []
+    intake.take(record(230, 300, reached_us=1005 * 60_000_000), keys, 990)
+    assert intake.holes == [Hole(1000, 1006)]
+    assert [intake.passes_hole(minute) for minute in (999, 1000, 1005, 1006)] == [False, True, True, False]
+    assert (intake.holes, intake.heard_from) == ([], 1006)
+
+
+def test_yeses_to_asks_before_a_hole_or_of_those_that_came_late_are_left_out(intake: Intake, keys: Keys) -> None:
+    intake.take(record(asks=(asks(999, 3), asks(998, 5), asks(900, 7))), keys, 1000)
+    assert intake.late_asks == {(0, 999): 3, (0, 998): 5}
+    in_flight = np.zeros((WINDOW + 1, 1), np.float32)
+    in_flight[-1], in_flight[-3] = 9, 4
+    said = np.ones((WINDOW + 1, 1), np.float32)
+    intake.heard_from = 996
+    intake.leave_out(1000, said, in_flight)
+    assert said[:, 0].tolist() == [1, 0.75, 0, 1, 1] + [0] * (WINDOW - 4)
+    intake.leave_out(999 + WINDOW, np.ones((WINDOW + 1, 1), np.float32), in_flight)
+    assert intake.late_asks == {(0, 999): 3}
 
 
 def test_a_heartbeat_moves_time_and_nothing_else(intake: Intake, keys: Keys) -> None:

@@ -12,7 +12,7 @@ from stream.alerts_keys import OTHER, Name
 from stream.alerts_past import Past
 from stream.alerts_watch import Finding, Watch
 from stream.step_minutes_record import Asks, StepMinutesRecord, Yeses
-from tests.suites.alert_records import NAMES, RULES, START, WATCHED, Shop, shop
+from tests.suites.alert_records import NAMES, RULES, START, WATCHED, Shop, replace_record, shop
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,75 @@ def test_what_the_lake_holds_of_minutes_to_come_counts_in_them(world: Shop) -> N
     last = world.past.asks[world.past.asks[:, 1] >= watch.minute]
     waiting = sum(sum(counts.values()) for counts in watch.intake.asks.values())
     assert waiting == last[:, 2].sum() > 0
+
+
+@pytest.mark.parametrize(("partitions", "begin", "minutes"), [((0, 1), 8, 20), ((1,), 8, 6), ((0, 1), 80, 20)], ids=str)
+def test_a_hole_is_no_silence_and_hides_no_alarm(
+    world: Shop, partitions: tuple[int, ...], begin: int, minutes: int
+) -> None:
+    watch = Watch.learn(WATCHED, RULES, world.past)
+    first = watch.minute
+    gone = [
+        record.partition in partitions and begin <= n // 2 * 2 < begin + minutes
+        for n, record in enumerate(world.records)
+    ]
+    found: list[Finding] = []
+    for number, (is_gone, record) in enumerate(zip(gone, world.records, strict=True)):
+        found += watch.take(replace_record(record, segments=(), asks=(), yeses=()) if is_gone else record)
+        if number % 8 == 1:
+            again = Watch.restore(WATCHED, RULES, watch.save())
+            assert again is not None
+            watch = again
+    assert watch.passed_over.lost_offsets == 100 * sum(gone)
+    alarms = [one for one in found if one.notice.what == "alarm"]
+    assert [(one.step, one.segment) for one in alarms] == [
+        ("add to cart", (("device_class", "mobile"),)),
+        ("add to cart", ()),
+    ]
+    assert world.falls <= alarms[0].raised <= world.falls + 20
+    assert not any(begin <= one.notice.minute - first < begin + minutes for one in found)
+
+
+def test_a_hole_of_which_the_end_comes_later_is_judged_no_sooner(world: Shop) -> None:
+    """A heartbeat behind it need not tell how far event time has come."""
+    watch = Watch.learn(WATCHED, RULES, world.past)
+    for record in world.records[:4]:
+        watch.take(record)
+    last = world.records[20]
+    watch.take(replace_record(last, next=last.first, reached_us=None, asks=(), yeses=()))
+    again = Watch.restore(WATCHED, RULES, watch.save())
+    assert again is not None
+    for one in (watch, again):
+        one.take(last)
+        assert [(hole.begin, hole.until) for hole in one.intake.holes] == [
+            (world.falls - 30 + 4, world.falls - 30 + 23)
+        ]
+    assert again.save() == watch.save()
+
+
+def test_yeses_count_in_the_part_in_which_their_asks_did(world: Shop) -> None:
+    """Of a cohort one half of which came too late to be counted, half of the yeses are left out, also later on."""
+    watch = Watch.learn(WATCHED, RULES, world.past)
+    for record in world.records[:4]:
+        watch.take(record)
+    minute = watch.minute - 1
+    key = watch.keys.names.index(NAMES[0])
+    counted = int(watch._detector.state.asks[-1, key])
+    record = world.records[4]
+    watch.take(replace_record(record, asks=(*record.asks, Asks(*NAMES[0], minute, counted)), yeses=()))
+    assert watch.passed_over.late_asks == counted
+    again = Watch.restore(WATCHED, RULES, watch.save())
+    assert again is not None
+    for one in (watch, again):
+        before = one._detector.state.yeses[-1, key]
+        one.take(replace_record(world.records[5], yeses=()))
+        judged = one.minute
+        said = Yeses(*NAMES[0], minute, judged - minute, 8)
+        one.take(replace_record(world.records[6], yeses=(said,)))
+        one.take(replace_record(world.records[7], yeses=()))
+        row = minute - one.minute
+        assert one._detector.state.yeses[row, key] == before + 4
+    assert again.save() == watch.save()
 
 
 def test_another_ladder_or_other_segments_are_learnt_anew(world: Shop) -> None:
