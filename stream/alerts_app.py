@@ -28,7 +28,7 @@ from ladder import metrics
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from stream.alerts_config import Sink
-from stream.alerts_delivery import HttpSink, NotTaken, Outbox, Parcel, Send, deliver
+from stream.alerts_delivery import HttpSink, NotTaken, Outbox, Parcel, Send, deliver, keep_addresses_out_of_the_log
 from stream.alerts_desk import TOPIC, Desk
 from stream.app import EXIT_HALT, EXIT_RESTART, Gap, NotTakenIn, Stalled, TopicMadeAnew
 from stream.authentication import credentials
@@ -256,6 +256,7 @@ def create_app(
 
     async def deliveries() -> None:
         """While we are at work: who stands by has the same outbox."""
+        keep_addresses_out_of_the_log()
         async with httpx.AsyncClient(follow_redirects=False) as client:
             sends: dict[str, Send] = {TOPIC: to_topic}
             for name, (sink, url, headers) in sinks.items():

@@ -32,6 +32,8 @@ _BUDGET = re.compile(
 )
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WEEKLY = re.compile(rf"(daily|{'|'.join(_DAYS)}) (\d\d?):(\d\d)-(\d\d?):(\d\d)")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[!-~]([ \t!-~]*[!-~])?|")
 _LONGEST_GRACE = timedelta(minutes=30)
 
 
@@ -140,6 +142,15 @@ class AlertsConfig:
         )
 
 
+def wrong_with_header(name: str, value: str) -> str | None:
+    """What HTTP does not allow of a header (RFC 9110, without obsolete octets); it does not repeat the value."""
+    if not _HEADER_NAME.fullmatch(name):
+        return f"{name!r} is no name of a header"
+    if not _HEADER_VALUE.fullmatch(value):
+        return f"the value of {name} has more than plain characters (ASCII, no line breaks, no spaces around it)"
+    return None
+
+
 class _SinkFile(msgspec.Struct, forbid_unknown_fields=True):
     type: SinkType
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
@@ -238,6 +249,9 @@ def _sinks(toml: TomlFile, file: _File) -> tuple[Sink, ...]:
             raise toml.refuse(f"sink[{i}]", "needs `url`, or `url_env`, the name of a variable that holds it")
         if sink.url is not None and not re.match(r"https?://[^\s/]", sink.url):
             raise toml.refuse(f"sink[{i}].url", f"{sink.url!r} is no address; it begins with https:// or http://")
+        for header, value in [*sink.headers.items(), *((header, "") for header in sink.header_env)]:
+            if (wrong := wrong_with_header(header, value)) is not None:
+                raise toml.refuse(f"sink[{i}].{'headers' if header in sink.headers else 'header_env'}", wrong)
         name = sink.name or sink.type
         if name in sinks:
             raise toml.refuse(f"sink[{i}]", f"there are two sinks called {name}; give one of them another `name`")

@@ -1,7 +1,7 @@
 """Parcels out of the outbox to a sink, in their order, again and again until it takes them.
 
-A sink that is down keeps its own parcels waiting and nobody else's.  One that answers that it never will (4xx) is told
-no more of that alert; what nobody took for a day is given up, since it is no news any more.
+A sink that is down keeps its own parcels waiting and nobody else's.  One that answers that it never will is told no
+more of that alert; what nobody took for a day is given up, since it is no news any more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _LOOK_EVERY_S = 1.0
 _TIMEOUT_S = 15.0
 _LONGEST_PAUSE_S = 300.0
 _TRY_FOR_S = 3600.0
-_LATER = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LATER = frozenset({401, 403, 404, 408, 425, 429})
+"""What is asked again, as all from 500 on is: a token or an address may just be changing hands."""
 
 
 class Parcel(Protocol):
@@ -89,14 +90,22 @@ class HttpSink:
             )
         except httpx.InvalidURL as error:
             raise Refused(f"its address is no address: {error}") from None
+        except httpx.LocalProtocolError:  # its text may hold a header's value
+            raise Refused("its address or its headers make no request of HTTP") from None
         except httpx.HTTPError as error:
             raise NotTaken(f"{type(error).__name__}: {error}".rstrip(": ")) from None
         said = f"{answer.status_code} {answer.text[:200].strip()}".strip()
         if answer.is_success:
             return said
-        if answer.status_code in _LATER:
+        if answer.status_code in _LATER or answer.status_code >= 500:
             raise NotTaken(said, _retry_after(answer.headers.get("retry-after"), datetime.now(UTC)))
         raise Refused(said)
+
+
+def keep_addresses_out_of_the_log() -> None:
+    """httpx logs the address of each request, and a webhook's is a secret."""
+    for name in ("httpx", "httpcore"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 async def deliver(
@@ -149,6 +158,10 @@ async def _try(name: str, outbox: Outbox, send: Send, parcel: Parcel) -> str:
         await asyncio.to_thread(outbox.tried, parcel.key, str(error))
         metrics.ALERT_DELIVERIES.labels(sink=name, outcome="retried").inc()
         raise
+    except Refused:
+        raise
+    except Exception as error:  # one parcel that cannot be sent must not end the agent, now and after each restart
+        raise Refused(f"it cannot be sent ({type(error).__name__})") from None
 
 
 class _Pause:

@@ -16,8 +16,8 @@ import httpx
 
 from ladder.errors import UsageError
 from stream.alerts_app import AgentSettings, create_app, run_agent
-from stream.alerts_config import AlertsConfig, Sink
-from stream.alerts_delivery import HttpSink, NotTaken, Refused
+from stream.alerts_config import AlertsConfig, Sink, wrong_with_header
+from stream.alerts_delivery import HttpSink, NotTaken, Refused, keep_addresses_out_of_the_log
 from stream.alerts_desk import Desk, Places
 from stream.alerts_notice import Alert, identity
 from stream.alerts_sinks import TEST
@@ -102,6 +102,8 @@ def sinks_in_force(config: AlertsConfig) -> dict[str, SinkInForce]:
         headers = dict(sink.headers)
         for header, variable in sink.header_env.items():
             headers[header] = secret(variable, f"{whose}, header_env,")
+            if (wrong := wrong_with_header(header, headers[header])) is not None:
+                raise UsageError(f"{whose}, header_env, {variable}: {wrong}")
         if url is None or not url.startswith(("https://", "http://")):
             raise UsageError(f"{whose}: its address does not begin with https:// or http://")
         found[sink.name] = (sink, url, headers)
@@ -111,6 +113,7 @@ def sinks_in_force(config: AlertsConfig) -> dict[str, SinkInForce]:
 def try_sinks(settings: Settings, now: datetime) -> list[dict[str, Any]]:
     """Send each sink a message that says it is a test; what came of it, sink by sink."""
     config, ladder = settings.load_alerts(), settings.load_ladder()
+    keep_addresses_out_of_the_log()
     alert = _test_alert(ladder.name, ladder.tiers[0], config.dashboard, now)
 
     async def send_all() -> list[dict[str, Any]]:

@@ -107,6 +107,14 @@ def test_a_budget_is_said_in_plain_words(budget: str, patience: float) -> None:
         ('[[sink]]\ntype = "pager"', "x, line 2, sink[0].type: Invalid enum value 'pager'"),
         ('[[sink]]\ntype = "slack"\nurl = "hook"', "x, line 3, sink[0].url: 'hook' is no address"),
         (
+            '[[sink]]\ntype = "slack"\nurl = "https://a"\nheaders = { x-team = "K\u00fcrbis" }',
+            "x, line 4, sink[0].headers: the value of x-team has more than plain characters",
+        ),
+        (
+            '[[sink]]\ntype = "slack"\nurl = "https://a"\nheader_env = { "x team" = "T" }',
+            "x, line 4, sink[0].header_env: 'x team' is no name of a header",
+        ),
+        (
             '[[sink]]\ntype = "slack"\nurl = "https://a"\n[[sink]]\ntype = "slack"\nurl = "https://b"',
             "x, line 4, sink[1]: there are two sinks called slack",
         ),

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from stream.alerts_config import Sink
-from stream.alerts_delivery import GIVEN_UP_AFTER, HttpSink, deliver
+from stream.alerts_delivery import GIVEN_UP_AFTER, HttpSink, deliver, keep_addresses_out_of_the_log
 from tests.suites.webhook import Webhook, webhook
 from warehouse.alerts_outbox import Outbox
 
@@ -30,10 +31,12 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     box.close()
 
 
-def run(outbox: Outbox, url: str, name: str = "ops", now: datetime = NOW) -> None:
+def run(
+    outbox: Outbox, url: str, name: str = "ops", now: datetime = NOW, headers: Mapping[str, str] | None = None
+) -> None:
     async def all_of_it() -> None:
         async with httpx.AsyncClient() as client:
-            sink = HttpSink(Sink(name, "webhook", url), url, {}, client)
+            sink = HttpSink(Sink(name, "webhook", url), url, headers or {}, client)
             await deliver(name, outbox, sink.send, now=lambda: now, first_pause_s=0.01, once=True)
 
     asyncio.run(all_of_it())
@@ -52,7 +55,7 @@ def test_what_waits_is_delivered_in_order_and_once(hook: Webhook, outbox: Outbox
     assert outbox.states(["n1", "n9"]) == {"n1": {"ops": "delivered"}, "n9": {}}
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 425, 429, 500, 501, 507, 529])
 def test_a_sink_that_is_not_well_is_asked_again_with_the_same_key(hook: Webhook, outbox: Outbox, status: int) -> None:
     hook.answers += [(status, {}), (status, {})]
     put(outbox, 1, 2)
@@ -61,13 +64,35 @@ def test_a_sink_that_is_not_well_is_asked_again_with_the_same_key(hook: Webhook,
     assert [post.key for post in hook.posts] == ["n1-ops", "n2-ops"]
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 404, 410])
+@pytest.mark.parametrize("status", [301, 400, 409, 410])
 def test_a_sink_that_refuses_is_not_asked_again_and_gets_the_next(hook: Webhook, outbox: Outbox, status: int) -> None:
     hook.answers += [(status, {"location": "http://127.0.0.1:9/"})]
     put(outbox, 1, 2)
     run(outbox, hook.url)
     assert [post.key for post in hook.posts] == ["n2-ops"]
     assert outbox.states(["n1"]) == {"n1": {"ops": "refused"}}
+
+
+@pytest.mark.parametrize("value", ["K\u00fcrbis", "Bearer s3\ncret"])
+def test_a_header_that_cannot_be_sent_ends_nothing_and_is_not_repeated(
+    hook: Webhook, outbox: Outbox, value: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(outbox, 1)
+    with caplog.at_level(logging.INFO):
+        run(outbox, hook.url, headers={"authorization": value})
+    assert outbox.states(["n1"]) == {"n1": {"ops": "refused"}}
+    assert "sink ops refuses n1-ops" in caplog.text
+    assert "cret" not in caplog.text
+    assert "rbis" not in caplog.text
+
+
+def test_no_address_is_in_the_log(hook: Webhook, outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    put(outbox, 1)
+    with caplog.at_level(logging.DEBUG):
+        keep_addresses_out_of_the_log()
+        run(outbox, f"{hook.url}?token=s3cret")
+    assert len(hook.posts) == 1
+    assert "s3cret" not in caplog.text
 
 
 def test_it_waits_for_as_long_as_the_sink_asks_for(hook: Webhook, outbox: Outbox) -> None:

@@ -211,9 +211,16 @@ def test_a_test_ends_by_itself_in_alertmanager(tmp_path: Path) -> None:
     [
         ('[[sink]]\ntype = "slack"\nurl_env = "NOT_SET"\n', "the sink slack, url_env, names the variable NOT_SET"),
         ("", "there are no sinks"),
+        (
+            '[[sink]]\ntype = "slack"\nurl = "https://a"\nheader_env = { Authorization = "TOKEN" }\n',
+            "the sink slack, header_env, TOKEN: the value of Authorization has more than plain characters",
+        ),
     ],
 )
-def test_a_sink_whose_secret_is_not_set_is_told_before_anything_runs(tmp_path: Path, text: str, said: str) -> None:
+def test_a_sink_whose_secret_is_not_set_or_no_header_is_told_before_anything_runs(
+    tmp_path: Path, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "Bearer s3\ncret")
     file = tmp_path / "alerts.toml"
     file.write_text(text, encoding="utf-8")
     done = alerts("test", "--alerts", file)
