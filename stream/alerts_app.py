@@ -28,7 +28,16 @@ from ladder import metrics
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from stream.alerts_config import Sink
-from stream.alerts_delivery import HttpSink, NotTaken, Outbox, Parcel, Send, deliver, keep_addresses_out_of_the_log
+from stream.alerts_delivery import (
+    HttpSink,
+    NotTaken,
+    Outbox,
+    Parcel,
+    Send,
+    deliver,
+    keep_addresses_out_of_the_log,
+    tidy,
+)
 from stream.alerts_desk import TOPIC, Desk
 from stream.app import EXIT_HALT, EXIT_RESTART, Gap, NotTakenIn, Stalled, TopicMadeAnew
 from stream.authentication import credentials
@@ -37,6 +46,7 @@ from stream.transport import SCHEME, Batch, Consumer, Fetching
 log = logging.getLogger(__name__)
 
 _STOP_WITHIN_S = 10.0
+_TIDIED_EVERY_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -257,6 +267,7 @@ def create_app(
     async def deliveries() -> None:
         """While we are at work: who stands by has the same outbox."""
         keep_addresses_out_of_the_log()
+        tidy_at = time.monotonic()
         async with httpx.AsyncClient(follow_redirects=False) as client:
             sends: dict[str, Send] = {TOPIC: to_topic}
             for name, (sink, url, headers) in sinks.items():
@@ -270,6 +281,9 @@ def create_app(
                         if task.done():
                             await _or_fail(agent, _result(task))
                     _count_waiting(outbox, sends)
+                    if time.monotonic() >= tidy_at:
+                        tidy_at = time.monotonic() + _TIDIED_EVERY_S
+                        await _or_fail(agent, asyncio.to_thread(tidy, outbox, datetime.now(UTC)))
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)

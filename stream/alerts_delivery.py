@@ -25,6 +25,7 @@ from stream.alerts_sinks import request_for
 log = logging.getLogger(__name__)
 
 GIVEN_UP_AFTER = timedelta(days=1)
+FORGOTTEN_AFTER = timedelta(days=30)
 _LOOK_EVERY_S = 1.0
 _TIMEOUT_S = 15.0
 _LONGEST_PAUSE_S = 300.0
@@ -50,6 +51,8 @@ class Outbox(Protocol):
     def first(self, sink: str) -> Parcel | None: ...
     def tried(self, key: str, said: str) -> None: ...
     def settle(self, key: str, state: str, said: str, *, now: datetime) -> None: ...
+    def expire(self, before: datetime, *, now: datetime) -> None: ...
+    def forget(self, before: datetime) -> None: ...
 
 
 class NotTaken(Exception):
@@ -100,6 +103,12 @@ class HttpSink:
         if answer.status_code in _LATER or answer.status_code >= 500:
             raise NotTaken(said, _retry_after(answer.headers.get("retry-after"), datetime.now(UTC)))
         raise Refused(said)
+
+
+def tidy(outbox: Outbox, now: datetime) -> None:
+    """Give up what a sink that is no more in ``alerts.toml`` has not taken, and forget what was settled long ago."""
+    outbox.expire(now - 2 * GIVEN_UP_AFTER, now=now)
+    outbox.forget(now - FORGOTTEN_AFTER)
 
 
 def keep_addresses_out_of_the_log() -> None:

@@ -90,6 +90,14 @@ class Outbox:
                 found[notice] = dict(rows)
         return found
 
+    def expire(self, before: datetime, *, now: datetime) -> None:
+        """Give up what has waited since before then: its sink is no more."""
+        self._set(
+            "update parcels set state = 'expired', said = 'its sink is no more', settled_at = ?"
+            " where state = 'waiting' and added_at < ?",
+            now.astimezone(UTC).isoformat(), before.astimezone(UTC).isoformat(),
+        )  # fmt: skip
+
     def forget(self, before: datetime) -> None:
         """Drop what was settled long ago."""
         self._set("delete from parcels where state != 'waiting' and settled_at < ?", before.astimezone(UTC).isoformat())

@@ -31,11 +31,12 @@ def read_past(lake: Lake, ladder: Ladder, segments: Sequence[str], source: str, 
     Positions are ends of committed checkpoints, which the records of step minutes are about: what is counted here and
     what they tell join without a gap and without an overlap.
     """
-    # The offsets first: whatever lands meanwhile lies beyond them.
+    # How far time has come first, then the offsets, then the events: whatever lands meanwhile is told of by records
+    # beyond the offsets, and time must not have come further than what is counted.
+    reached = lake.positions((source, partition) for partition in _positions(lake, source))
     positions = _positions(lake, source)
     places = lake.scan("events").select("source", "partition").unique().sort("source", "partition").collect().rows()
     newest = lake.scan("events").filter(~pl.col("late")).select(pl.col("occurred_at").max()).collect().item()
-    reached = lake.positions((source, partition) for partition in positions)
     reached_us = {
         partition: (place.newest - _EPOCH) // _MICROSECOND
         for (_, partition), place in reached.items()

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from stream.alerts_config import Sink
-from stream.alerts_delivery import GIVEN_UP_AFTER, HttpSink, deliver, keep_addresses_out_of_the_log
+from stream.alerts_delivery import GIVEN_UP_AFTER, HttpSink, deliver, keep_addresses_out_of_the_log, tidy
 from tests.suites.webhook import Webhook, webhook
 from warehouse.alerts_outbox import Outbox
 
@@ -151,3 +151,14 @@ def test_the_outbox_survives_its_process_and_forgets_what_was_settled_long_ago(t
     again.forget(NOW + timedelta(seconds=1))
     assert again.states(["n1", "n2"]) == {"n1": {"slack": "waiting"}, "n2": {"ops": "waiting", "slack": "waiting"}}
     again.close()
+
+
+def test_what_waits_for_a_sink_that_is_no_more_is_given_up_and_forgotten_in_the_end(outbox: Outbox) -> None:
+    put(outbox, 1)
+    outbox.add([("n2", b"{}")], ["ops"], now=NOW + timedelta(days=2))
+    tidy(outbox, NOW + timedelta(days=2))
+    assert outbox.waiting() == {"ops": 2}
+    tidy(outbox, NOW + timedelta(days=2, seconds=1))
+    assert outbox.states(["n1", "n2"]) == {"n1": {"ops": "expired"}, "n2": {"ops": "waiting"}}
+    tidy(outbox, NOW + timedelta(days=32, seconds=2))
+    assert outbox.states(["n1", "n2"]) == {"n1": {}, "n2": {"ops": "expired"}}

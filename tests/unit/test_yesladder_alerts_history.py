@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ladder.events import Event, encode
@@ -89,6 +90,34 @@ def test_the_lake_and_the_records_beyond_it_are_all_there_is_at_any_moment(tmp_p
     assert pasts[-1].positions == {0: offsets[0], 1: offsets[1]}
     newest = {p: (at - EPOCH) // timedelta(microseconds=1) for p in (0, 1) if (at := hold.sessioniser.newest(p))}
     assert pasts[-1].reached_us == newest
+
+
+def test_what_is_committed_while_the_lake_is_read_moves_no_time_without_its_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(1)
+    lake = Lake(tmp_path / "lake")
+    hold = Hold(lake, LADDER, "events", [0], RejectBrake(1.0, run=10**6), SEGMENTS)
+
+    def commit(begin: int) -> None:
+        prepared = hold.prepare([record(n, 0, n, chance) for n in range(begin, begin + 40)], now=NOON)
+        assert prepared is not None
+        hold.commit(prepared)
+
+    commit(0)
+    before = read_past(lake, LADDER, SEGMENTS, SOURCE).reached_us
+    scan, scans = lake.scan, list[str]()
+
+    def scan_while_another_commits(table: str) -> pl.LazyFrame:
+        scans.append(table)
+        if table == "events" and scans.count("events") == 1:
+            commit(40)
+        return scan(table)
+
+    monkeypatch.setattr(lake, "scan", scan_while_another_commits)
+    past = read_past(lake, LADDER, SEGMENTS, SOURCE)
+    assert (past.positions, past.reached_us) == ({0: 40}, before)
+    assert read_past(lake, LADDER, SEGMENTS, SOURCE).reached_us[0] > before[0]
 
 
 def test_files_are_part_of_the_past_and_no_partition_of_the_topic(tmp_path: Path) -> None:
