@@ -163,6 +163,7 @@ ALERTS: pa.Schema = pa.schema(
         pa.field("told", pa.bool_(), nullable=False),
         pa.field("quiet", pa.string()),
         pa.field("carried_by", pa.string(), nullable=False),
+        pa.field("series", pa.string()),
         pa.field("mark", pa.string()),
         pa.field("marked_at", _TIME),
         pa.field("headline", pa.string(), nullable=False),
@@ -175,7 +176,9 @@ ALERTS: pa.Schema = pa.schema(
 ``what``: `raised`, `joined`, `changed`, `resolved`, `lasting` or `ended`.  ``segment``: `column=value, ...`, empty for
 all of a step.  ``minute``: the minute that was judged; ``raised``: that of the first notice of these people; ``since``:
 when the fall began.  ``fall``: the share of yeses missing; ``lost``: yeses, with a 95% interval.  ``told``: whether
-sinks were told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.
+sinks were told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.  ``series``:
+JSON list of the hour's minutes (since 1970) up to ``minute``, or up to its alarm where it was told late, each with yeses
+expected and those that came.
 """
 
 BESIDE: dict[str, pa.Schema] = {"alerts": ALERTS}

@@ -282,6 +282,7 @@ def _row(alert: Alert) -> dict[str, Any]:
         "raised": alert.raised,
         "since": alert.since,
         "carried_by": _encoder.encode(told["carried_by"]).decode(),
+        "series": _encoder.encode(alert.series).decode() if alert.series else None,
         "mark": None if alert.mark is None else alert.mark.what,
         "marked_at": None if alert.mark is None else alert.mark.at,
     }

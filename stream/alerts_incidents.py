@@ -229,7 +229,7 @@ def _of_lead(alert: Alert, incident: Incident) -> Alert:
     if (alert.tier, alert.step, alert.segment) != (lead.tier, lead.step, lead.segment):
         alert = replace(
             alert, tier=lead.tier, tier_name=lead.tier_name, step=lead.step, segment=lead.segment, since=lead.since,
-            raised=lead.raised, volume=lead.volume, links=lead.links,
+            raised=lead.raised, volume=lead.volume, links=lead.links, series=(),
         )  # fmt: skip
     if incident.lead_lost is None or alert.kind == "outage":
         return alert

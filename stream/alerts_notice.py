@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from stream.alerts_config import Mark
 from stream.alerts_kinds import Kind
+from stream.alerts_series import SeriesMinute
 from stream.alerts_watch import Carrier, Finding
 
 What = Literal["raised", "joined", "changed", "resolved", "lasting", "ended"]
@@ -44,6 +45,7 @@ class Alert:
     ``notice_id`` is of this message, ``alert_id`` of all messages about the same trouble.  ``minute``: the one that was
     judged.  ``since``: when it most likely began.  ``fall``: the share of yeses that is missing.  ``lost``: yeses, with
     a 95% interval.  ``volume``: usual asks an hour.  ``told``: whether anybody is told; ``quiet``: why not.
+    ``series``: yeses of these people by minute, of the hour before; for the table only, since messages stay small.
     """
 
     notice_id: str
@@ -69,6 +71,7 @@ class Alert:
     quiet: str | None = None
     mark: Mark | None = None
     links: Mapping[str, str] = field(default_factory=dict)
+    series: tuple[SeriesMinute, ...] = ()
 
     @property
     def about(self) -> str:
@@ -180,6 +183,7 @@ def alert_of(
         sure=notice.sure,
         carriers=finding.carriers,
         mark=max(before, key=lambda mark: mark.at, default=None),
+        series=finding.series,
     )
     return alert if dashboard is None else replace(alert, links=_links(alert, dashboard))
 

@@ -25,6 +25,7 @@ from stream.alerts_minutes import MINUTE_US, Hole, Intake, PassedOver
 from stream.alerts_open import Notice
 from stream.alerts_past import Past
 from stream.alerts_segments import Contribution, contributions
+from stream.alerts_series import SeriesMinute, series_of
 from stream.step_minutes_record import StepMinutesRecord
 
 _VERSION = 1
@@ -52,7 +53,7 @@ class Finding:
     """A notice of the detector with the people it is about.
 
     ``raised``: the minute of the alarm, which may be this one.  ``volume``: usual asks an hour.  ``carriers``: of an
-    alarm, which values of the whole step carry the fall, most first.
+    alarm, which values of the whole step carry the fall, most first.  ``series``: the hour up to the notice.
     """
 
     notice: Notice
@@ -62,6 +63,7 @@ class Finding:
     raised: int
     volume: float
     carriers: tuple[Carrier, ...] = ()
+    series: tuple[SeriesMinute, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -286,6 +288,7 @@ class Watch:
             raised=int(state.raised[notice.unit]),
             volume=float(usual[members].sum() * 60),
             carriers=self._carriers(notice, tier, step) if notice.what == "alarm" else (),
+            series=series_of(state, members),
         )
 
     def _carriers(self, notice: Notice, tier: int, step: str) -> tuple[Carrier, ...]:

@@ -72,27 +72,30 @@ class AlertsTable:
 
 
 def read_alerts(lake: Lake) -> pl.DataFrame:
-    """All rows, oldest first; none where no agent ever ran."""
+    """All rows, oldest first; none where no agent ever ran.  Columns that an older table lacks are null."""
     import polars as pl
 
+    empty = pl.from_arrow(ALERTS.empty_table())
+    if not isinstance(empty, pl.DataFrame):
+        raise TypeError("the table alerts has no columns")
     if _NAME not in lake.tables():
-        empty = pl.from_arrow(ALERTS.empty_table())
-        if not isinstance(empty, pl.DataFrame):
-            raise TypeError("the table alerts has no columns")
         return empty
-    return lake.scan(_NAME).sort("minute", "written_at", "notice_id").collect()
+    rows = lake.scan(_NAME).sort("minute", "written_at", "notice_id").collect()
+    return pl.concat([empty.drop(LANDED.name), rows], how="diagonal_relaxed")
 
 
 def show_alerts(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     """Create the view ``alerts`` over the lake at ``root``, as it is now; without rows where no agent ever ran."""
     files: list[str] = []
+    held: set[str] = set()
     if (root / _NAME).exists():
         from warehouse.lake import Lake
 
-        files = [str(Path(file).relative_to(root.absolute())) for file in Lake(root).files(_NAME)]
-    if files:
-        columns = ", ".join(f'"{name}"' for name in ALERTS.names)
-        rows = f"select {columns} from {read_parquet(root.absolute(), files)}"
-    else:
-        rows = "select " + ", ".join(f'null::{duckdb_type(c.type)} as "{c.name}"' for c in ALERTS) + " where false"
-    connection.execute(f"create or replace temp view alerts as {rows}")
+        lake = Lake(root)
+        files = [str(Path(file).relative_to(root.absolute())) for file in lake.files(_NAME)]
+        held = {column.name for column in lake.table(_NAME).schema().fields} if files else set()
+    columns = ", ".join(
+        f'"{c.name}"' if c.name in held else f'null::{duckdb_type(c.type)} as "{c.name}"' for c in ALERTS
+    )
+    rows = f"from {read_parquet(root.absolute(), files)}" if files else "where false"
+    connection.execute(f"create or replace temp view alerts as select {columns} {rows}")

@@ -279,7 +279,48 @@
     };
   }
 
-  const drawings = { flow, trend: lines, days: bars, funnel, spread, around };
+  // Yeses minute by minute as bars, those expected as a line with its band, and the minute in which something began.
+  function hour({ periods, expected, low, high, came, since }, width) {
+    const narrow = width < 560;
+    const tenth = (number) => number.toFixed(1);
+    const plain = { type: "line", symbol: "none", silent: true, emphasis: { disabled: true } };
+    const hidden = { ...plain, stack: "band", lineStyle: { opacity: 0 } };
+    return {
+      height: 280,
+      option: {
+        ...common,
+        grid: { left: 48, right: 16, top: narrow ? 66 : 52, bottom: 28 },
+        legend: { top: 0, left: 0, textStyle: text, data: ["came", "expected", "usual by chance"], selectedMode: false },
+        tooltip: tooltip({
+          trigger: "axis", axisPointer: { type: "line", lineStyle: { color: muted } },
+          formatter: (items) => {
+            const place = items[0].dataIndex;
+            return box([
+              `${periods[place]} UTC`,
+              `${counts.format(Math.round(came[place]))} came`,
+              `${tenth(expected[place])} expected (${tenth(low[place])} to ${tenth(high[place])} by chance)`,
+            ]);
+          },
+        }),
+        xAxis: { type: "category", data: periods, axisLabel: { ...text, fontSize: 12, color: muted, hideOverlap: true }, axisLine: { lineStyle: { color: line } }, axisTick: { show: false } },
+        yAxis: { type: "value", min: 0, minInterval: 1, axisLabel: { ...text, fontSize: 12, color: muted, formatter: (value) => counts.format(value) }, splitLine: { lineStyle: { color: line } } },
+        series: [
+          {
+            type: "bar", name: "came", data: came, barCategoryGap: "25%", emphasis: { disabled: true }, itemStyle: { color: "var(--yes)" },
+            markLine: since ? {
+              silent: true, symbol: "none", data: [{ xAxis: since }], lineStyle: { color: "var(--alarm)", width: 2, type: [5, 4] },
+              label: { formatter: "the fall began", color: "var(--alarm)", fontFamily: font, fontSize: 12 },
+            } : undefined,
+          },
+          { ...hidden, name: "low", data: low },
+          { ...hidden, name: "usual by chance", data: high.map((end, place) => end - low[place]), areaStyle: { color: ink, opacity: 0.12 }, itemStyle: { color: muted } },
+          { ...plain, name: "expected", data: expected, lineStyle: { color: ink, width: 2 }, itemStyle: { color: ink } },
+        ],
+      },
+    };
+  }
+
+  const drawings = { flow, trend: lines, days: bars, funnel, spread, around, hour };
 
   function draw(place, facts, kind) {
     const drawn = drawings[kind](facts, place.clientWidth || place.parentElement.clientWidth - 48);

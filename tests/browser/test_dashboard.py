@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -23,6 +23,7 @@ from answers.funnel_file import load_funnels
 from answers.funnel_question import ask
 from tests.suites.command_line import Service, run_json
 from tests.suites.dashboard_warehouses import HOSTILE, Shown, demo, hostile, simulated, with_alerts
+from warehouse.alerts_table import show_alerts
 from warehouse.quality import Gate
 
 if TYPE_CHECKING:
@@ -380,6 +381,23 @@ def test_alerts_are_those_of_the_lake(chromium: Chromium, shop: Served) -> None:
     shown = {day: float(rate.rstrip("%")) for day, rate in rates.items() if rate != "nobody"}
     assert len(shown) > 10
     assert shown == {day: round(100 * yes / asked, 1) for day, asked, yes in wanted if asked and day in rates}
+
+
+def test_the_hour_before_an_alert_was_told_is_that_of_the_table(chromium: Chromium, shop: Served) -> None:
+    with duckdb.connect() as lake:
+        show_alerts(lake, shop.shown.folder / "lake")
+        [(series,)] = lake.execute("select series from alerts where alert_id = 'a1' and what = 'raised'").fetchall()
+    wanted = []
+    for one in json.loads(series):
+        clock = datetime.fromtimestamp(one["minute"] * 60, UTC).strftime("%H:%M")
+        by_chance = [max(0.0, one["expected"] + sign * 1.96 * one["expected"] ** 0.5) for sign in (-1, 1)]
+        wanted.append([clock, f"{one['came']:.0f}", f"{one['expected']:.2f}", "{:.1f} to {:.1f}".format(*by_chance)])
+    page = chromium.open(f"{shop.url}/alerts/a1")
+    assert cells(page, "#hour-table") == wanted
+    assert len(wanted) == 61
+    drawn = page.evaluate("document.querySelector('[data-chart=hour] svg').textContent")
+    assert "the fall began" in drawn
+    assert wanted[0][0] in drawn
 
 
 def test_csv_holds_no_formula(harmful: Served) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from stream.alerts_kinds import Kind
 from stream.alerts_open import Notice, What
+from stream.alerts_series import SeriesMinute
 from stream.alerts_watch import Carrier, Finding
 
 MINUTE = 29_458_800
@@ -30,7 +31,8 @@ def finding(
 ) -> Finding:
     """An alarm five minutes after its change-point, unless told otherwise."""
     notice = Notice(what, 0, minute, kind, MINUTE - 5, 0.41, lost, lost - 30, lost + 30, sure)
-    return Finding(notice, tier, step, segment, raised, volume, carriers)
+    series = tuple(SeriesMinute(one, 30.25, 18.0) for one in range(minute - 60, minute + 1))
+    return Finding(notice, tier, step, segment, raised, volume, carriers, series)
 
 
 NOON = datetime(2026, 1, 4, 12, tzinfo=UTC)

@@ -7,7 +7,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import sin
 from pathlib import Path
+from random import Random
 
 from ladder.tiers import Ladder, load_ladder
 from producers.simulate import simulate, write_simulated
@@ -91,7 +93,7 @@ def with_alerts(shown: Shown) -> Shown:
             "raised": begun,
             "since": begun - timedelta(minutes=22),
             "fall": 0.62 / number,
-            "asks_an_hour": 140.2,
+            "asks_an_hour": 640.2,
             "sure": number == 1,
             "told": True,
             "quiet": None,
@@ -101,11 +103,26 @@ def with_alerts(shown: Shown) -> Shown:
         }
         for what, lost in (("raised", 31.0), ("resolved", 180.0))[: 3 - number]:
             minute = begun + timedelta(hours=0 if what == "raised" else 3)
+            gone = 0.62 / number if what == "raised" else 0.0
             words = "fewer people say yes" if what == "raised" else "as usual again"
             told = {"notice_id": f"n{number}{what}", "what": what, "minute": minute, "headline": f"{step}: {words}"}
-            rows.append({**about, **told, "lost": lost, "lost_low": lost * 0.7, "lost_high": lost * 1.3})
+            by_minute = {"series": json.dumps(_hour(minute, 31.0 * number / 0.62 / 23, gone))}
+            rows.append({**about, **told, **by_minute, "lost": lost, "lost_low": lost * 0.7, "lost_high": lost * 1.3})
     AlertsTable(Lake(shown.folder / "lake"), ladder.name).add(rows, now=NOW)
     return shown
+
+
+def _hour(until: datetime, usual: float, gone: float) -> list[dict[str, float]]:
+    """61 minutes, of which the last 23 lack the share ``gone`` of about ``usual`` yeses a minute."""
+    chance = Random(7)
+    last = int(until.timestamp()) // 60
+    hour = []
+    for minute in range(last - 60, last + 1):
+        expected = round(usual * (1 + 0.1 * sin(minute / 15)), 2)
+        rate = expected * (1 - gone if minute > last - 23 else 1)
+        came = sum(chance.random() < rate / 40 for _ in range(40))
+        hour.append({"minute": minute, "expected": expected, "came": float(came)})
+    return hour
 
 
 def _built(folder: Path, sent: list[Path], ladder_file: Path, gate: Gate) -> Shown:

@@ -135,6 +135,19 @@ def test_an_alert_is_in_the_table_in_the_outbox_and_said(office: Office, world: 
     assert desk.offset == len(world.records)
 
 
+def test_the_hour_of_an_alert_is_in_the_table_and_in_no_message(office: Office, world: Shop) -> None:
+    desk = office.desk()
+    desk.open()
+    desk.take(topic(world))
+    for row in office.rows():
+        series = msgspec.json.decode(row["series"])
+        assert [set(one) for one in series] == [{"minute", "expected", "came"}] * 61
+        assert series[-1]["minute"] * 60 == row["minute"].timestamp()
+    parcel = office.outbox.first("ops")
+    assert parcel is not None
+    assert "series" not in msgspec.json.decode(parcel.body)
+
+
 @pytest.mark.parametrize(("cut", "kept"), [("table", False), ("outbox", False), ("outbox", True), ("snapshot", True)])
 def test_whenever_the_process_ends_each_alert_is_written_and_queued_once(
     office: Office, world: Shop, cut: str, kept: bool

@@ -68,6 +68,7 @@ def test_the_end_is_told_in_the_words_of_the_beginning() -> None:
     resolved = book.take(finding("resolved", DESKTOP, minute=MINUTE + 70, raised=MINUTE + 9, lost=777.0))
     assert resolved.told
     assert (resolved.alert_id, resolved.segment, resolved.lost) == (raised.alert_id, (MOBILE,), 500.0)
+    assert resolved.series == ()  # the desktop people's hour is not that of the mobile people
 
 
 def test_others_whom_the_first_alert_did_not_name_are_told_of_once() -> None:

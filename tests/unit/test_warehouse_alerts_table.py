@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from ladder.tables import ALERTS, BESIDE
 from tests.suites.alert_findings import alert_row
 from warehouse.alerts_marks import Notes
 from warehouse.alerts_snapshots import Snapshots
@@ -81,6 +82,19 @@ def test_duckdb_sees_it_as_it_is_now(lake: Lake) -> None:
         AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
         show_alerts(connection, lake.root)
         assert connection.execute("select notice_id, fall from alerts").fetchall() == [("n1", 0.4)]
+
+
+def test_a_table_of_before_a_column_is_read_without_it(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        older = ALERTS.remove(ALERTS.get_field_index("series"))
+        before.setitem(BESIDE, "alerts", older)
+        before.setattr("warehouse.alerts_table.ALERTS", older)
+        AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
+    assert "series" not in lake.scan("alerts").collect().columns
+    assert read_alerts(lake).select("notice_id", "series").rows() == [("n1", None)]
+    with duckdb.connect() as connection:
+        show_alerts(connection, lake.root)
+        assert connection.execute("select notice_id, series, headline from alerts").fetchall() == [("n1", None, "h")]
 
 
 def test_of_snapshots_the_newest_is_first_and_few_are_kept(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
-"""Alerts: what fired and why, the step over the days around it, and who carries it."""
+"""Alerts: what fired and why, its hour by minutes, the step over the days around it, and who carries it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,21 @@ NOTICES: Mapping[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class Minute:
+    """Yeses ``expected`` in the minute that begins ``at``, those that ``came``, and what is usual by chance."""
+
+    at: datetime
+    expected: float
+    came: float
+    low: float
+    high: float
+
+    @property
+    def clock(self) -> str:
+        return f"{self.at:%H:%M}"
+
+
 def page(asked: Asked) -> Page:
     """All alerts, or with ``alert`` in the address one of them.  Raises ``UsageError`` for one that is not there."""
     rows = [row for row in _rows(asked.warehouse) if row["ladder"] == asked.ladder.name]
@@ -57,7 +74,8 @@ def page(asked: Asked) -> Page:
 
 def _one(asked: Asked, notices: Sequence[Mapping[str, Any]]) -> Page:
     first, last = notices[0], notices[-1]
-    points = _days(asked, first)
+    points, hour = _days(asked, first), hour_of(first["series"])
+    began = first["since"].replace(second=0, microsecond=0)
     return Page(
         "alert.html",
         "Alert",
@@ -70,16 +88,39 @@ def _one(asked: Asked, notices: Sequence[Mapping[str, Any]]) -> Page:
             "kinds": KINDS,
             "words": NOTICES,
             "points": points,
+            "hour": hour,
+            "began_before": bool(hour) and began < hour[0].at,
         },
         charts={
+            "hour": {
+                "periods": [minute.clock for minute in hour],
+                "expected": [minute.expected for minute in hour],
+                "low": [minute.low for minute in hour],
+                "high": [minute.high for minute in hour],
+                "came": [minute.came for minute in hour],
+                "since": next((minute.clock for minute in hour if minute.at == began), None),
+            },
             "around": {
                 "periods": [day.isoformat() for day, _ in points],
                 "points": [share for _, share in points],
                 "since": first["since"].date().isoformat(),
-            }
+            },
         },
         keep={"alert": first["alert_id"]},
     )
+
+
+def hour_of(series: str | None) -> list[Minute]:
+    """The minutes of the column ``series``; none where a notice has none.
+
+    The band is expected +/- 1.96 sqrt(expected), not below 0: the normal approximation of the Poisson distribution.
+    """
+    minutes = []
+    for one in json.loads(series or "[]"):
+        expected, half = one["expected"], 1.96 * sqrt(max(0.0, one["expected"]))
+        at = datetime.fromtimestamp(one["minute"] * 60, UTC)
+        minutes.append(Minute(at, expected, one["came"], max(0.0, expected - half), expected + half))
+    return minutes
 
 
 def _rows(warehouse: Path) -> list[dict[str, Any]]:
