@@ -290,7 +290,7 @@
       option: {
         ...common,
         grid: { left: 48, right: 16, top: narrow ? 66 : 52, bottom: 28 },
-        legend: { top: 0, left: 0, textStyle: text, data: ["came", "expected", "usual by chance"], selectedMode: false },
+        legend: { top: 0, left: 0, textStyle: text, data: ["came", "expected", { name: "usual by chance", icon: "rect" }], selectedMode: false },
         tooltip: tooltip({
           trigger: "axis", axisPointer: { type: "line", lineStyle: { color: muted } },
           formatter: (items) => {
