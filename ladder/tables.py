@@ -177,8 +177,8 @@ ALERTS: pa.Schema = pa.schema(
 all of a step.  ``minute``: the minute that was judged; ``raised``: that of the first notice of these people; ``since``:
 when the fall began.  ``fall``: the share of yeses missing; ``lost``: yeses, with a 95% interval.  ``told``: whether
 sinks were told; ``quiet``: why not.  ``carried_by``: JSON list of segment values with what each lost.  ``series``:
-JSON list of the hour's minutes (since 1970) up to ``minute``, or up to its alarm where it was told late, each with yeses
-expected and those that came.
+JSON list of the hour's minutes (since 1970) up to ``minute``, or up to its alarm where it was told late, each with
+yeses expected and those that came.
 """
 
 BESIDE: dict[str, pa.Schema] = {"alerts": ALERTS}
