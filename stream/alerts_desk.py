@@ -178,8 +178,9 @@ class Desk:
         """
         self._past, self.watch, self.offset, self._kept = self._places.past(), None, 0, -1
         self.incidents = Incidents(*self._named())
-        left = self._table.left_open(since=self._now() - _SENT_WITHIN)
-        self._write_down([ended(row, self._config.dashboard) for row in left])
+        now = self._now()
+        left = self._table.left_open(since=now - _SENT_WITHIN)
+        self._write_down([ended(row, self._config.dashboard, now=now) for row in left])
         self._mark_new_ladder()
         if self._past.reached_us:
             self._begin(self._past, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from stream.alerts_config import SEGMENTS
@@ -12,12 +13,12 @@ from stream.alerts_notice import Alert, identity
 _PAIR = re.compile(rf"(?:^|, )({'|'.join(SEGMENTS)})=")
 
 
-def ended(row: Mapping[str, Any], dashboard: str | None = None) -> Alert:
-    """Nobody watches any more what this row of the table ``alerts`` began."""
+def ended(row: Mapping[str, Any], dashboard: str | None = None, *, now: datetime) -> Alert:
+    """Nobody watches any more what this row of the table ``alerts`` began: since the minute of ``now``."""
     alert_id: str = row["alert_id"]
     parts = _PAIR.split(row["segment"])[1:]  # values may hold commas
     same = (
-        "ladder", "tier", "tier_name", "step", "kind", "minute", "raised", "since", "fall", "lost", "lost_low",
+        "ladder", "tier", "tier_name", "step", "kind", "raised", "since", "fall", "lost", "lost_low",
         "lost_high", "sure",
     )  # fmt: skip
     return Alert(
@@ -25,6 +26,7 @@ def ended(row: Mapping[str, Any], dashboard: str | None = None) -> Alert:
         alert_id=alert_id,
         what="ended",
         segment=tuple(zip(parts[::2], parts[1::2], strict=True)),
+        minute=max(row["minute"], now.replace(second=0, microsecond=0)),
         volume=row["asks_an_hour"],
         links={} if dashboard is None else {"alert": f"{dashboard}/alerts/{alert_id}"},
         **{name: row[name] for name in same},
