@@ -17,7 +17,7 @@ from stream.alerts_desk import Desk, Places
 from stream.alerts_notice import Alert
 from stream.alerts_past import Past
 from stream.step_minutes_record import encode
-from tests.suites.alert_records import WATCHED, Shop, shop
+from tests.suites.alert_records import WATCHED, Shop, replace_record, shop
 from warehouse.alerts_marks import Notes
 from warehouse.alerts_outbox import Outbox
 from warehouse.alerts_snapshots import Snapshots
@@ -349,3 +349,18 @@ def test_what_is_no_record_is_passed_over(office: Office, world: Shop) -> None:
     desk.open()
     desk.take([(0, b""), (1, b"{"), (2, b'{"version":2}'), *((n + 3, v) for n, v in topic(world))])
     assert told(office) == TOLD
+
+
+def test_the_log_tells_of_what_is_not_judged_and_of_workers_with_other_files_once(
+    office: Office, world: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = office.desk()
+    desk.open()
+    strange = [replace_record(record, segments=(), asks=(), yeses=()) for record in world.records[:4]]
+    desk.take([(n, encode(record)) for n, record in enumerate([*strange, *world.records[4:6]])])
+    logged = [record.getMessage() for record in caplog.records]
+    assert len([line for line in logged if "segments [] are passed over" in line]) == 1
+    assert [line for line in logged if "offsets" in line] == [
+        "nothing tells of 200 offsets of partition 0 before 1200: their minutes are not judged",
+        "nothing tells of 200 offsets of partition 1 before 700: their minutes are not judged",
+    ]
