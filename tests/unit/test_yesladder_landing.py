@@ -37,7 +37,11 @@ def topic(embedded_broker: EmbeddedBroker) -> str:
 @pytest.fixture
 def worker(embedded_broker: EmbeddedBroker, tmp_path: Path) -> Iterator[Part]:
     """Some part that stays up; who commits to the lake here are the tests."""
-    part = Part("worker", ["collect", "--brokers", embedded_broker.brokers, "--port", "0"], tmp_path / "log")
+    part = Part(
+        "worker",
+        ["collect", "--brokers", embedded_broker.brokers, "--port", "0", "--spool-bytes", "0"],
+        tmp_path / "log",
+    )
     yield part
     part.stop()
 

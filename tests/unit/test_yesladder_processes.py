@@ -34,7 +34,7 @@ def until(done: Callable[[], bool], patience_s: float = 30) -> None:
 
 def collector(broker: EmbeddedBroker) -> list[str]:
     """A part that stays up."""
-    return ["collect", "--brokers", broker.brokers, "--topic", "parts", "--port", "0"]
+    return ["collect", "--brokers", broker.brokers, "--topic", "parts", "--port", "0", "--spool-bytes", "0"]
 
 
 def is_up(part: Part) -> bool:
