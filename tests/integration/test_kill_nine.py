@@ -123,6 +123,7 @@ def test_every_event_is_in_the_lake_once_after_many_kills(broker: Broker, tmp_pa
             time.sleep(chance.uniform(0.0, 0.6))
             landed_at_kills.append(landed_in(lake))
             worker.kill()
+        wait_until_it_commits(lake, worker)
         enough.set()
         publishing.join()
         ends = end_offsets(broker.connection, topic)
