@@ -26,7 +26,7 @@ from warehouse.maintain import maintain
 from warehouse.retention import retire
 
 MUCH_LATER = NOW + timedelta(days=1)
-unhurried = settings(deadline=None, max_examples=40)
+unhurried = settings(deadline=None, max_examples=25)
 
 
 @dataclass

@@ -104,7 +104,7 @@ def sessions(lake: Lake) -> list[dict[str, Any]]:
     return sorted(lake.scan("sessions").collect().to_arrow().to_pylist(), key=by_id)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 @given(st.data(), st.booleans())
 def test_after_the_last_pass_the_lake_holds_each_event_once_and_the_sessions_of_all(
     data: st.DataObject, interrupted: bool
