@@ -66,6 +66,7 @@ class Road:
         self.ladder_file = folder / "ladder.toml"
         self.ladder_file.write_text(pace.ladder, encoding="utf-8")
         cluster.make_topic(self.topic, plan.partitions)
+        cluster.make_topic(self._step_minutes, 1)
         (port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.sender = Sender(self.url, plan.seed, pace)
@@ -87,6 +88,10 @@ class Road:
     @property
     def source(self) -> str:
         return f"kafka:{self.topic}"
+
+    @property
+    def _step_minutes(self) -> str:
+        return f"{self.topic}-step-minutes"
 
     def start(self) -> None:
         self._begin("collector", self._collect)
@@ -293,7 +298,7 @@ class Road:
             "--warehouse", str(self.folder), "--ladder", str(self.ladder_file), "--idle-after", idle,
             "--session-timeout", timeout, "--checkpoint-events", "400", "--max-reject-share", "0.9",
             "--worker-port", "0", "--partitions", str(self.plan.partitions), *(["--drain"] if self.plan.drain else []),
-            *options,
+            "--step-minutes", self._step_minutes, *options,
         ]  # fmt: skip
 
     def _begin(self, name: str, arguments: list[str]) -> None:
