@@ -188,7 +188,9 @@ def test_every_message_of_a_released_client_is_in_kafka_once_by_its_id(
     if trouble == "refused":
         assert set(times.values()) == {1}
     if trouble.startswith("stored"):
-        assert set(times.values()) == {1, 2}, "the first batch came twice, under the same ids"
+        # Requests that arrive together are stored together: then all of them come twice.
+        assert 2 in times.values(), "the first batch came twice, under the same ids"
+        assert set(times.values()) <= {1, 2}
     by_id = {event.event_id: event for event in events}
     assert len({event.visitor_id for event in by_id.values()}) == 7
     assert {event.device_class for event in events} == {"server"}
