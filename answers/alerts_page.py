@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, select_autoescape
-from markupsafe import Markup
 from numpy.typing import NDArray
 
 from answers.alerts_file import MinuteCounts
 from answers.alerts_replay import Alarm, Replay
 from answers.alerts_threshold import ThresholdAlert
-from answers.numbers import count, percent
-from ladder.errors import UsageError
+from answers.page import asset, render, write_page
 
 ALARMS_SHOWN = 30
 BIN = 10
@@ -44,12 +40,10 @@ class _Chart:
 
 def render_alerts_page(counts: MinuteCounts, found: Replay, thresholds: Sequence[ThresholdAlert]) -> str:
     """The page as HTML.  Keys are untrusted text."""
-    environment = Environment(autoescape=select_autoescape(["html"], default=True), undefined=StrictUndefined)
-    environment.filters |= {"count": count, "percent": percent}
     by_key = {alert.key: alert for alert in thresholds}
-    template = (files("answers") / "templates/alerts.html").read_text(encoding="utf-8")
-    style = (files("answers") / "assets/report.css").read_text(encoding="utf-8")
-    return environment.from_string(template).render(
+    return render(
+        "alerts.html",
+        styles=[asset("report.css"), asset("alerts.css")],
         charts=[_chart(counts, alarm, by_key[alarm.key], found.until) for alarm in found.alarms[:ALARMS_SHOWN]],
         more=max(0, len(found.alarms) - ALARMS_SHOWN),
         alarms=len(found.alarms),
@@ -59,18 +53,12 @@ def render_alerts_page(counts: MinuteCounts, found: Replay, thresholds: Sequence
         bin=BIN,
         width=WIDTH,
         height=HEIGHT,
-        style=Markup(style),
     )
 
 
 def write_alerts_page(counts: MinuteCounts, found: Replay, thresholds: Sequence[ThresholdAlert], path: Path) -> None:
-    """Put the page into a file.  Raises ``UsageError`` where it cannot."""
-    page = render_alerts_page(counts, found, thresholds)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: the page cannot be written there: {error.strerror}") from None
+    """Put the page into a file, whole or not at all.  Raises ``UsageError`` where it cannot."""
+    write_page(render_alerts_page(counts, found, thresholds), path)
 
 
 def _chart(counts: MinuteCounts, alarm: Alarm, threshold: ThresholdAlert, until: int) -> _Chart:

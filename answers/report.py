@@ -53,7 +53,7 @@ def render_report(facts: ReportFacts) -> str:
     quality, period = facts.health.quality, facts.period
     return render(
         "report.html",
-        scripts=[asset("echarts.js"), asset("report.js")],
+        scripts=[asset("times.js"), asset("echarts.js"), asset("report.js")],
         styles=[asset("report.css"), asset("sections.css")],
         changes=changes_section(period, Totals(facts.events, facts.sessions, facts.visitors), facts.ladder),
         sections=sections_of(facts),

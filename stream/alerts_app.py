@@ -22,7 +22,6 @@ from typing import Any, Protocol, cast
 import faust
 import httpx
 from faust.exceptions import ConsumerNotStarted
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ladder import metrics
 from ladder.connection import KafkaConnection
@@ -40,8 +39,8 @@ from stream.alerts_delivery import (
 )
 from stream.alerts_desk import TOPIC, Desk
 from stream.app import EXIT_HALT, EXIT_RESTART, Gap, NotTakenIn, Stalled, TopicMadeAnew
-from stream.authentication import credentials
-from stream.transport import SCHEME, Batch, Consumer, Fetching
+from stream.faust_app import batch_app, topic_of_bytes
+from stream.transport import Batch, Consumer, Fetching
 
 log = logging.getLogger(__name__)
 
@@ -218,31 +217,11 @@ def create_app(
     end: Callable[[int], Any] = os._exit,
 ) -> AgentApp:
     """The agent.  ``sinks``: by name, with the address and the headers that are in force."""
-    app = AgentApp(
-        settings.group,
-        broker=[f"{SCHEME}://{address}" for address in settings.connection.addresses],
-        broker_credentials=credentials(settings.connection),
-        broker_session_timeout=settings.session_timeout.total_seconds(),
-        broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
-        broker_max_poll_records=10_000,
-        consumer_auto_offset_reset="earliest",
-        stream_buffer_maxsize=4,
-        stream_wait_empty=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        store="memory://",
-        datadir=str(settings.data_dir),
-        web_enabled=settings.web_port != 0,
-        web_bind=settings.web_host,
-        web_port=settings.web_port or 6067,
-        web_host=settings.web_host,
-    )
+    app = batch_app(AgentApp, settings, fetches_ahead=4)
     agent = Agent(settings, desk, end)
     app.assignments = agent
-    topic = app.topic(
-        settings.topic, value_type=None, value_serializer="verbatim", key_serializer="verbatim", acks=False
-    )
-    alerts = app.topic(settings.alerts_topic, value_type=None, value_serializer="verbatim", key_serializer="verbatim")
+    topic = topic_of_bytes(app, settings.topic)
+    alerts = topic_of_bytes(app, settings.alerts_topic)
 
     @app.agent(topic)
     async def judge(stream: Any) -> None:
@@ -299,10 +278,6 @@ def create_app(
     @app.page("/health")
     async def health(view: Any, request: Any) -> Any:
         return view.json(agent.state(), status=200 if agent.healthy() else 503)
-
-    @app.page("/metrics")
-    async def prometheus(view: Any, request: Any) -> Any:
-        return view.bytes(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app
 

@@ -25,20 +25,18 @@ from typing import Any, cast
 
 import faust
 from faust.exceptions import ConsumerNotStarted
-from faust.serializers import codecs
 from faust.types import TP
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from ladder import metrics
 from ladder.connection import KafkaConnection
 from ladder.errors import YesladderError
 from ladder.tiers import Ladder
-from stream.authentication import credentials
 from stream.checkpoint import Checkpoint, Hold, Lake, Prepared
+from stream.faust_app import batch_app, topic_of_bytes
 from stream.rejects import RejectBrake, TooManyRejects
 from stream.step_minutes_record import StepMinutesRecord
 from stream.step_minutes_topic import NotTold, StepMinutesTopic
-from stream.transport import SCHEME, Batch, Consumer, Fetching
+from stream.transport import Batch, Consumer, Fetching
 
 log = logging.getLogger(__name__)
 
@@ -436,19 +434,6 @@ class Assignments:
             self._at_work -= 1
 
 
-class _Verbatim(codecs.Codec):
-    """Values reach the agent as they are; ``stream.decoding`` decodes them, whole fetches at a time."""
-
-    def _loads(self, s: Any) -> Any:
-        return s
-
-    def _dumps(self, s: Any) -> Any:
-        return s
-
-
-codecs.register("verbatim", _Verbatim())
-
-
 class WorkerApp(faust.App):
     """A Faust app that knows who owns the partitions, and watches itself from the first moment."""
 
@@ -482,29 +467,7 @@ def create_app(
     end: Callable[[int], Any] = os._exit,
 ) -> WorkerApp:
     """A worker that sessionises ``settings.topic`` into ``lake``.  ``end``: how the process ends when it must."""
-    heartbeat = settings.session_timeout.total_seconds() / 4
-    app = WorkerApp(
-        settings.group,
-        broker=[f"{SCHEME}://{address}" for address in settings.connection.addresses],
-        broker_credentials=credentials(settings.connection),
-        # Signs of life: short on the embedded broker, whose join waits half of the session timeout.
-        broker_session_timeout=settings.session_timeout.total_seconds(),
-        broker_heartbeat_interval=heartbeat,
-        broker_max_poll_records=10_000,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=8 * 1024 * 1024,
-        # Counts fetches here, not events: enough to keep the checkpoint busy, little enough to hold back by.
-        stream_buffer_maxsize=8,
-        stream_wait_empty=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        store="memory://",
-        datadir=str(settings.data_dir),
-        web_enabled=settings.web_port != 0,
-        web_bind=settings.web_host,
-        web_port=settings.web_port or 6066,
-        web_host=settings.web_host,
-    )
+    app = batch_app(WorkerApp, settings, fetches_ahead=8)
     step_minutes = None
     if settings.step_minutes is not None:
         step_minutes = app.step_minutes = StepMinutesTopic(settings.connection, settings.step_minutes)
@@ -512,10 +475,7 @@ def create_app(
         settings, ladder, lake, now, end, publish=None if step_minutes is None else step_minutes.publish
     )
     app.assignments = assignments
-    # acks=False: Faust's own bookkeeping of offsets stalls on batches; the lake keeps the offsets.
-    topic = app.topic(
-        settings.topic, value_type=None, value_serializer="verbatim", key_serializer="verbatim", acks=False
-    )
+    topic = topic_of_bytes(app, settings.topic)
 
     @app.agent(topic)
     async def gather(stream: Any) -> None:
@@ -561,10 +521,6 @@ def create_app(
             "seconds_since_checkpoint": round(assignments.since_checkpoint_s(), 3),
         }
         return view.json(answer, status=200 if healthy else 503)
-
-    @app.page("/metrics")
-    async def prometheus(view: Any, request: Any) -> Any:
-        return view.bytes(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app
 

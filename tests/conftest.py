@@ -10,6 +10,8 @@ from ladder.connection import KafkaConnection
 from producers.embedded import EmbeddedBroker
 from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.brokers import Breakable, Broker, breakable_apache, breakable_embedded
+from tests.suites.mail_server import Mailbox, mail_server
+from tests.suites.web_server import Web, web_server
 from warehouse.quality import Gate
 
 KAFKA_LOGS = pytest.StashKey[Path]()
@@ -74,3 +76,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and logs is not None and item.get_closest_marker("kafka") is not None:
         report.sections.append(("Apache Kafka", f"its logs are in {logs}"))
     return report
+
+
+@pytest.fixture
+def box() -> Iterator[Mailbox]:
+    """What a mail server got."""
+    with mail_server() as box:
+        yield box
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """What a web server was asked."""
+    with web_server() as web:
+        yield web

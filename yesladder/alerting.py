@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ladder.durations import parse_duration
 from ladder.errors import UsageError
-from yesladder.options import json_option, print_json, settings_options
+from yesladder.options import json_option, log_level_option, print_json, settings_options
 from yesladder.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
     "warehouse", "ladder", "alerts", "brokers", "topic", "step_minutes", "alerts_topic", "replication",
     "security_protocol", "sasl_mechanism", "username", "alerts_group", "session_timeout", "alerts_host", "alerts_port",
 )  # fmt: skip
-@click.option(
-    "--log-level",
-    type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]),
-    default="WARN",
-    show_default=True,
-    help="How much it tells of itself.",
-)
+@log_level_option
 @click.option("--json", "as_json", is_flag=True, help="Print alerts as JSON, one a line, and the log too.")
 @click.pass_context
 def alerts(context: click.Context, /, log_level: str, as_json: bool, **options: Any) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
-import socket
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +27,7 @@ from warehouse.alerts_table import AlertsTable
 from warehouse.built import ladder_hash
 from warehouse.lake import Lake
 from yesladder.alerts_history import read_past
+from yesladder.ports import check_port
 from yesladder.settings import Settings, secret
 
 SinkInForce = tuple[Sink, str, Mapping[str, str]]
@@ -55,7 +54,7 @@ def run_alerts(settings: Settings, say: Callable[[Alert], None], *, loglevel: st
     connection = settings.connection()
     sinks = sinks_in_force(config)
     if settings.alerts_port != 0:
-        _check_port(settings.alerts_host, settings.alerts_port)
+        check_port(settings.alerts_host, settings.alerts_port, "--alerts-port")
     lake = Lake(settings.warehouse / "lake")
     outbox = Outbox(folder_of(settings.warehouse) / "deliveries.sqlite")
     watched = Watched(
@@ -175,13 +174,3 @@ def _test_alert(ladder: str, tier: str, dashboard: str | None, now: datetime) ->
         sure=True,
         links={} if dashboard is None else {"alert": f"{dashboard}/alerts/test"},
     )
-
-
-def _check_port(host: str, port: int) -> None:
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise UsageError(
-            f"cannot listen on {host}:{port} ({why}); take another with --alerts-port, or 0 for none"
-        ) from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +19,13 @@ from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
 from yesladder.auditing import audit
 from yesladder.climbing import standing, tiers, value_first
 from yesladder.dashboarding import dashboard
-from yesladder.options import json_option as _json_option, print_json as _print_json, settings_options
+from yesladder.options import (
+    json_option as _json_option,
+    log_level_option,
+    print_json as _print_json,
+    settings_options,
+)
+from yesladder.ports import check_port
 from yesladder.progress import bars, progress_bar, status
 from yesladder.reporting import report
 from yesladder.scheduling import schedule
@@ -170,13 +175,7 @@ def collect(**options: Any) -> None:
     "session_timeout", "max_reject_share", "max_reject_run", "step_minutes", "alerts", "worker_host", "worker_port",
 )  # fmt: skip
 @click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
-@click.option(
-    "--log-level",
-    type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]),
-    default="WARN",
-    show_default=True,
-    help="How much it tells of itself.",
-)
+@log_level_option
 def worker(drain: bool, log_level: str, **options: Any) -> None:
     """Turn events on Kafka into sessions in the lake, each exactly once.  Run as many as there are partitions.
 
@@ -191,7 +190,7 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
     connection = settings.connection()
     ladder = settings.load_ladder()
     if settings.worker_port != 0:
-        _check_port(settings.worker_host, settings.worker_port)
+        check_port(settings.worker_host, settings.worker_port, "--worker-port")
     lake = _lake(settings)
     ensure_topic(connection, settings.topic, settings.partitions, settings.replication)
     segments = settings.load_alerts().segments if settings.step_minutes else ()
@@ -680,17 +679,6 @@ def _publisher(settings: Settings) -> Iterator[Publisher]:
         yield publisher
     finally:
         publisher.close(timeout_s=10)
-
-
-def _check_port(host: str, port: int) -> None:
-    """Faust would tell by a traceback that somebody else, such as another worker here, has the port."""
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise UsageError(
-            f"cannot listen on {host}:{port} ({why}); take another with --worker-port, or 0 for none"
-        ) from None
 
 
 def _columns(mapping: str | None) -> ColumnMap | None:

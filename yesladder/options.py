@@ -31,6 +31,13 @@ def settings_options(*names: str) -> Callable[[Command], Command]:
     return decorate
 
 
+log_level_option = click.option(
+    "--log-level",
+    type=click.Choice(["ERROR", "WARN", "INFO", "DEBUG"]),
+    default="WARN",
+    show_default=True,
+    help="How much it tells of itself.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 
 

@@ -1,4 +1,4 @@
-// Draws the charts of a page from its facts, says times in the viewer's zone too, and copies what is to be copied.
+// Draws the charts of a page from its facts, and copies what is to be copied.
 (() => {
   "use strict";
   const counts = new Intl.NumberFormat("en");
@@ -347,19 +347,6 @@
     }
   }
 
-  function localTimes() {
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    if (new Date().getTimezoneOffset() === 0 && ["UTC", "Etc/UTC", "GMT"].includes(zone)) return;
-    const format = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    for (const time of document.querySelectorAll("time")) {
-      const local = document.createElement("span");
-      local.className = "local";
-      local.textContent = ` (${format.format(new Date(time.dateTime))} your time)`;
-      time.append(local);
-    }
-    document.getElementById("zone").textContent = `, with your own (${zone}) in brackets`;
-  }
-
   function copying() {
     if (!navigator.clipboard) return;
     for (const pre of document.querySelectorAll("pre.copy")) {
@@ -373,7 +360,6 @@
     }
   }
 
-  localTimes();
   copying();
   // On a phone the menu scrolls sideways.
   const here = document.querySelector(".top [aria-current]");

@@ -1,4 +1,4 @@
-// Draws the ladder of each unit, switches between the units, and says the times in the viewer's zone too.
+// Draws the ladder of each unit, and switches between the units.
 (() => {
   "use strict";
   const facts = JSON.parse(document.getElementById("facts").textContent);
@@ -207,20 +207,6 @@
     draw(facts.views.find((view) => view.unit === unit));
   }
 
-  function localTimes() {
-    const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
-    if (new Date().getTimezoneOffset() === 0 && ["UTC", "Etc/UTC", "GMT"].includes(zone)) return;
-    const format = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-    for (const time of document.querySelectorAll("time")) {
-      const local = document.createElement("span");
-      local.className = "local";
-      local.textContent = ` (${format.format(new Date(time.dateTime))} your time)`;
-      time.append(local);
-    }
-    document.getElementById("zone").textContent = `, with your own (${zone}) in brackets`;
-  }
-
-  localTimes();
   const units = document.querySelector(".units");
   units.hidden = false;
   document.querySelector(".legend").hidden = false;

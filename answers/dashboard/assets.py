@@ -11,7 +11,7 @@ from hashlib import sha256
 from answers.page import asset
 
 _KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
-_NAMES = ("report.css", "sections.css", "walk.css", "dashboard.css", "echarts.js", "dashboard.js")
+_NAMES = ("report.css", "sections.css", "walk.css", "dashboard.css", "echarts.js", "times.js", "dashboard.js")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ oracle is told the true chance of each minute's asks and the size of the fall as
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from importlib import import_module
 from typing import Protocol
 
@@ -192,7 +193,7 @@ class Bocpd(Seasonal):
         return self._last.copy()
 
 
-class Quarters(Seasonal):
+class Quarters(Seasonal, ABC):
     """What arrived in each quarter of an hour as a share of what was due, for detectors that look at one stream."""
 
     def __init__(self, history: History) -> None:
@@ -210,8 +211,9 @@ class Quarters(Seasonal):
                 self._quarter[:] = 0
         return self._last.copy()
 
+    @abstractmethod
     def judged(self, stream: int, share: float) -> float:
-        raise NotImplementedError
+        """The score of a stream after a quarter with that share."""
 
     def _share(self) -> list[float]:
         due, came = self._quarter

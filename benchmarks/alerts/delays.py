@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -59,9 +60,9 @@ def contenders(falls: tuple[float, ...]) -> dict[str, Make]:
         "CUSUM on matured cohorts": Matured,
     }
     for delta in ADWIN_DELTAS:
-        known[f"ADWIN {delta:g}"] = lambda history, delta=delta: Adwin(history, delta)  # type: ignore[misc]
+        known[f"ADWIN {delta:g}"] = partial(Adwin, delta=delta)
     for fall in falls:
-        known[f"oracle {fall}"] = lambda history, fall=fall: Oracle(history, fall)  # type: ignore[misc]
+        known[f"oracle {fall}"] = partial(Oracle, fall=fall)
     return known
 
 

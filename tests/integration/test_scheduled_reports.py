@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ import duckdb
 import pytest
 
 from tests.suites.command_line import YESLADDER, Service, environment
-from tests.suites.mail_server import Mailbox, mail_server
+from tests.suites.mail_server import Mailbox
 from tests.suites.reported_warehouse import reported_warehouse
-from tests.suites.web_server import Web, web_server
+from tests.suites.web_server import Web
 from warehouse.quality import Gate
 from yesladder.cli import main
 
@@ -27,18 +27,6 @@ from yesladder.cli import main
 @pytest.fixture(scope="module")
 def built(gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return reported_warehouse(gate, tmp_path_factory)
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mail_server() as box:
-        yield box
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with web_server() as web:
-        yield web
 
 
 class Office:

@@ -30,9 +30,9 @@ from answers.targets import Target, parse_target
 from answers.webhooks import slack_body, webhook_body
 from ladder.errors import UsageError
 from tests.suites.hostile_names import HOSTILE
-from tests.suites.mail_server import Fault as MailFault, Mailbox, mail_server
+from tests.suites.mail_server import Fault as MailFault, Mailbox
 from tests.suites.named_facts import NOW, facts_with
-from tests.suites.web_server import Fault as WebFault, Web, web_server
+from tests.suites.web_server import Fault as WebFault, Web
 
 QUICK = Patience(attempts=3, first_s=0.01, longest_s=0.02, timeout_s=5)
 ONE = replace(QUICK, attempts=1)
@@ -51,18 +51,6 @@ PNG = b"\x89PNG\r\n"
 @pytest.fixture(scope="module")
 def weekly() -> Letter:
     return letter("weekly", facts_with("poll"), "html")
-
-
-@pytest.fixture
-def box() -> Iterator[Mailbox]:
-    with mail_server() as box:
-        yield box
-
-
-@pytest.fixture
-def web() -> Iterator[Web]:
-    with web_server() as web:
-        yield web
 
 
 def server(box: Mailbox, port: int | None = None, security: Security = "none") -> Carriers:
