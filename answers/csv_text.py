@@ -12,7 +12,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", 
 
 def as_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Text that a spreadsheet would take for a formula has an apostrophe before it; None is empty."""
-    lines = [_line(head), *(_line([harmless(one) if isinstance(one, str) else one for one in row]) for row in rows)]
+    lines = [
+        _line([harmless(one) for one in head]),
+        *(_line([harmless(one) if isinstance(one, str) else one for one in row]) for row in rows),
+    ]
     return "".join(f"{line}\n" for line in lines)
 
 

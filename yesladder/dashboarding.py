@@ -46,11 +46,13 @@ def dashboard(funnels: Path, **options: Any) -> None:
 
     Example: yesladder dashboard --ladder ladders/shop.toml --port 8090
     """
+    from answers.dashboard.answering import Desk
     from answers.dashboard.app import Dashboard, create_app
     from producers.serving import serve
 
     settings = read_settings(**{name: value for name, value in options.items() if value is not False})
     settings.load_ladder()  # a wrong ladder is told here, before anybody looks
+    desk = Desk(settings.warehouse)
     app = create_app(
         Dashboard(
             settings.warehouse,
@@ -58,14 +60,18 @@ def dashboard(funnels: Path, **options: Any) -> None:
             doors_of(settings),
             funnels=funnels,
             allows_sql=settings.dashboard_sql,
+        ),
+        desk,
+    )
+    try:
+        serve(
+            app,
+            settings.dashboard_host,
+            settings.dashboard_port,
+            on_ready=lambda url: click.echo(f"{SHOWING_AT}{url}"),
         )
-    )
-    serve(
-        app,
-        settings.dashboard_host,
-        settings.dashboard_port,
-        on_ready=lambda url: click.echo(f"{SHOWING_AT}{url}"),
-    )
+    finally:
+        desk.close()
 
 
 def doors_of(settings: Settings) -> Doors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -90,12 +90,22 @@ class Desk:
         if self._waiting >= WAITING:
             raise BusyError("too many questions are being asked at once; try again in a moment")
         self._waiting += 1
+        begun: list[bool] = []
+
+        def begin() -> T:
+            begun.append(True)
+            return answer()
+
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._slow if is_slow else self._quick, answer)
+            running = asyncio.get_running_loop().run_in_executor(self._slow if is_slow else self._quick, begin)
             return await asyncio.wait_for(running, self._patience_s)
+        except asyncio.CancelledError:  # whoever asked has gone, or the process ends
+            _interrupt(asked)
+            raise
         except (TimeoutError, duckdb.InterruptException):
-            for reading in asked:
-                reading.interrupt()
+            _interrupt(asked)
+            if not begun:
+                raise BusyError("others were asked first and took too long; try again in a moment") from None
             raise BusyError(
                 f"this took longer than {self._patience_s:.0f} s and was given up; ask for fewer days"
             ) from None
@@ -106,6 +116,11 @@ class Desk:
         for pool in (self._quick, self._slow):
             pool.shutdown(wait=False, cancel_futures=True)
         self._kept.close()
+
+
+def _interrupt(readings: Sequence[Reading]) -> None:
+    for reading in readings:
+        reading.interrupt()
 
 
 class Memory:

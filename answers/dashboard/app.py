@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -39,6 +40,9 @@ from answers.dashboard.view import read_view
 from answers.funnel_table import as_csv as funnel_csv
 from ladder.errors import UsageError, YesladderError
 from ladder.tiers import Ladder
+from warehouse.built import ladder_hash
+
+log = logging.getLogger(__name__)
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data:; "
@@ -152,7 +156,8 @@ class _Served:
                 if at.is_live:
                     found = await self._desk.ask_anew(find, is_slow=at.is_slow)
                 else:
-                    question = (name, tuple(sorted(given.items())), self._funnels_as_of())
+                    ladder_as_of = ladder_hash(self._dashboard.load_ladder())
+                    question = (name, tuple(sorted(given.items())), self._funnels_as_of(), ladder_as_of)
                     found = await self._desk.ask(question, find, is_slow=at.is_slow)
                 return Response(found, media_type=_HTML)
 
@@ -196,10 +201,14 @@ class _Served:
     async def quality(self, request: Request) -> Response:
         """A page of the quality gate's, which has styles of its own and no scripts."""
         folder = (self._dashboard.warehouse / "quality").resolve()
-        wanted = (folder / request.path_params["path"]).resolve()
-        if wanted.suffix != ".html" or not wanted.is_relative_to(folder) or not wanted.is_file():
+        try:
+            wanted = (folder / request.path_params["path"]).resolve()
+            if wanted.suffix != ".html" or not wanted.is_relative_to(folder):
+                raise FileNotFoundError
+            page = wanted.read_bytes()
+        except (OSError, ValueError):  # a name that no file can have is ValueError
             return await self.not_found(request, LookupError())
-        return Response(wanted.read_bytes(), media_type=_HTML, headers={"content-security-policy": _OF_QUALITY_PAGES})
+        return Response(page, media_type=_HTML, headers={"content-security-policy": _OF_QUALITY_PAGES})
 
     async def _answer(self, ask: Callable[[], Awaitable[Response]]) -> Response:
         try:
@@ -212,6 +221,9 @@ class _Served:
             return self._trouble(503, "Too much at once", str(error), {"retry-after": "5"})
         except YesladderError as error:
             return self._trouble(500, "This cannot be shown", str(error))
+        except Exception:
+            log.exception("a page failed")
+            return self._trouble(500, "This cannot be shown", "The fault is ours; the dashboard's log has it.")
 
     def _render(self, name: str, at: PageAt, given: dict[str, tuple[str, ...]]) -> bytes:
         return render_page(name, at.make, self._asked(given), self._menu).encode()

@@ -43,9 +43,13 @@ class Doors:
 
     def refusal(self, method: str, headers: Mapping[str, str], peer: str | None) -> Refusal | None:
         """None: come in.  ``headers`` by their small names.  ``peer``: the address that the request comes from."""
-        if self.is_local and self.trusted_header is None and not self._knows(headers.get("host", "")):
+        if self.is_local and not self._knows(headers.get("host", "")):
             # A name that its owner points at 127.0.0.1 would let their page read ours (DNS rebinding).
-            return Refusal(421, "this dashboard is not known by that name; open it as http://127.0.0.1", {})
+            return Refusal(
+                421,
+                "this dashboard is not known by that name; open it as http://127.0.0.1, or tell it the name by --names",
+                {},
+            )
         if method not in ("GET", "HEAD") and not _is_own(headers):
             return Refusal(403, "a change must come from a page of this dashboard", {})
         if self.trusted_header is not None:

@@ -51,8 +51,8 @@ class View:
         return replace(self, **changes)
 
     def before(self) -> View | None:
-        """The days before, as many as these; None where these have no beginning or no end."""
-        if self.since is None or self.until is None:
+        """The days before, as many as these; None where these have no beginning or no end, or there are none."""
+        if self.since is None or self.until is None or self.until - self.since > self.since - date.min:
             return None
         return replace(self, since=self.since - (self.until - self.since), until=self.since)
 

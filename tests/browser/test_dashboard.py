@@ -368,6 +368,26 @@ def test_a_funnel_is_built_told_in_other_words_saved_and_found_again(chromium: C
     assert from_elsewhere.status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("query", "began"),
+    [
+        ("steps=tier:spark", True),
+        ("steps=tier:spark&steps=No+Such+Event", True),
+        ("steps=tier:spark&steps=tier:micro&since=2000-01-01&until=2000-02-01", False),
+    ],
+)
+def test_a_funnel_that_nobody_goes_on_in_is_told_like_any_other(shop: Served, query: str, began: bool) -> None:
+    answer = shop.get(f"/funnel?{query}")
+    assert answer.status_code == 200
+    assert ("Nobody yet" in answer.text) is not began
+
+
+def test_where_a_funnel_does_not_follow_the_address_the_page_says_so(shop: Served) -> None:
+    steps = "steps=tier:spark&steps=tier:micro"
+    assert "Of everybody" in shop.get(f"/funnel?{steps}&segment=utm_source&value=google").text
+    assert "Of everybody" not in shop.get(f"/funnel?{steps}").text
+
+
 def test_alerts_are_those_of_the_lake(chromium: Chromium, shop: Served) -> None:
     listed = cells(chromium.open(f"{shop.url}/alerts"), "#alerts")
     assert [(row[4], row[5]) for row in listed] == [("about 31", "open"), ("about 180", "over")]
@@ -426,10 +446,13 @@ def test_what_is_wrong_in_an_address_is_told_in_a_page(chromium: Chromium, shop:
         "ladder?ladder=none",
         "funnel?saved=none",
         "nowhere",
+        "quality/%00.html",
+        f"quality/{'a' * 300}.html",
     ):
         answer = shop.get(f"/{address}")
         assert answer.status_code in (400, 404)
         assert "<h1>" in answer.text
+    assert shop.get("/ladder?since=2026-01-01&until=4100-01-01").status_code == 200
     page = chromium.open(f"{shop.url}/ladder?since={HOSTILE[0]}")
     assert page.evaluate("window.harmed") is None
     assert page.faults() == []

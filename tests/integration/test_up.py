@@ -83,8 +83,14 @@ def until_none_is_left(folder: Path) -> None:
 
 
 def part(folder: Path, name: str) -> int:
-    (number,) = [number for number, command in parts(folder).items() if f" {name} --brokers " in command]
-    return number
+    """Its process; one that has just begun is known by its command only after a moment."""
+    end = time.monotonic() + 10
+    while True:
+        found = [number for number, command in parts(folder).items() if f" {name} --brokers " in command]
+        if len(found) == 1:
+            return found[0]
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
 
 
 def count(folder: Path, table: str) -> int:

@@ -22,3 +22,7 @@ def test_all_else_comes_back_as_it_was() -> None:
     (head, found) = csv.reader(io.StringIO(as_csv(list("abcdefgh"), rows), newline=""))
     assert head == list("abcdefgh")
     assert found == ["a,b", 'say "x"', "two\nlines", "", "-1.5", "0", "<b>", "w" * 10_000]
+
+
+def test_the_names_of_columns_are_no_formulas_either() -> None:
+    assert as_csv(["=1+1", "a"], []) == "'=1+1,a\n"

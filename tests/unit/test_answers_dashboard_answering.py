@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from answers.dashboard.answering import WAITING, BusyError, Desk, Memory
+from answers.dashboard.answering import SLOW_AT_ONCE, WAITING, BusyError, Desk, Memory
 
 ONE, OTHER = (1, 1, 1, 1), (1, 2, 1, 1)
 
@@ -40,6 +40,20 @@ def test_a_question_that_takes_too_long_is_given_up(desk: Desk) -> None:
         with pytest.raises(BusyError, match="given up"):
             await desk.ask_anew(lambda: go_on.wait(5), is_slow=True)
         go_on.set()
+
+    asyncio.run(ask())
+
+
+def test_who_was_never_heard_is_told_of_the_others(desk: Desk) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        others = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(SLOW_AT_ONCE)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError, match="others were asked first"):
+            await desk.ask_anew(lambda: "one more", is_slow=True)
+        go_on.set()
+        await asyncio.gather(*others, return_exceptions=True)
 
     asyncio.run(ask())
 

@@ -103,3 +103,13 @@ def test_another_site_changes_nothing_in_the_name_of_who_looks() -> None:
     assert status(of, "POST", sec_fetch_site="same-origin", **here) is None
     assert status(of, "POST", origin="http://127.0.0.1:8090", **here) is None
     assert status(of, "GET", sec_fetch_site="cross-site", **here) is None
+
+
+def test_behind_a_proxy_on_this_machine_only_known_names_come_in() -> None:
+    of = doors("127.0.0.1", password_file=None, trusted_header="X-User", proxies="127.0.0.1", names="numbers.example")
+    headers = {"x-user": "ann"}
+
+    assert of.refusal("GET", headers | {"host": "numbers.example"}, "127.0.0.1") is None
+    refused = of.refusal("GET", headers | {"host": "evil.example"}, "127.0.0.1")
+    assert refused is not None
+    assert refused.status == 421

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from answers.csv_text import as_csv as csv_of
 from answers.dashboard.page import Asked, Page
 from ladder.errors import UsageError
@@ -34,7 +36,7 @@ def as_csv(asked: Asked) -> str:
 
 
 def _cell(value: object) -> object:
-    return value if isinstance(value, int | float) else _words(value)
+    return value if isinstance(value, int | float | Decimal) else _words(value)
 
 
 def _words(value: object) -> str | None:
