@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 UV     := UV_PROJECT_ENVIRONMENT=$(VENV) UV_COMPILE_BYTECODE=1 $(BIN)/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz chaos test-kafka test-browser test-all check format docs bench soak example screenshots assets clean
+.PHONY: help install demo test fuzz chaos test-kafka test-spark test-browser test-all check format docs bench soak example screenshots assets clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -23,11 +23,15 @@ install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
 demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
 	@$(BIN)/yesladder demo
 
-test: install  ## all tests but those that need a browser or Apache Kafka, and chaos
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos"
+test: install  ## all tests but those that need a browser, Apache Kafka or Spark, and chaos
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos and not spark"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -n 2 --dist loadfile -m kafka
+
+test-spark: install  ## the marts on Spark, row for row: needs Java 17; installs PySpark, which is large
+	@$(UV) sync --frozen --inexact --no-editable --extra spark --quiet
+	$(BIN)/pytest -m spark
 
 test-browser: install  ## the pages in a real browser (apt-get install chromium)
 	$(BIN)/pytest -m browser
