@@ -20,7 +20,11 @@ from ladder.errors import YesladderError
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches, Failure
 
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from warehouse.gate import main; main()"
+# Where PySpark is installed, Great Expectations imports it, and that ends a process whose program has no file.
+_CHILD = (
+    "import json, sys; __file__ = 'gate'; sys.path[:] = json.loads(sys.argv[1]);"
+    " from warehouse.gate import main; main()"
+)
 
 
 class GateError(YesladderError):
