@@ -20,9 +20,9 @@ from ladder.errors import YesladderError
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches, Failure
 
-# Where PySpark is installed, Great Expectations imports it, and that ends a process whose program has no file.
+# Where PySpark is installed, Great Expectations imports all of it, and it ends a process whose program has no file.
 _CHILD = (
-    "import json, sys; __file__ = 'gate'; sys.path[:] = json.loads(sys.argv[1]);"
+    "import json, sys; sys.modules['pyspark'] = None; sys.path[:] = json.loads(sys.argv[1]);"
     " from warehouse.gate import main; main()"
 )
 
