@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -351,9 +352,10 @@ def simulate(
 @settings_options("warehouse", "ladder")
 @click.option("--full", is_flag=True, help="Build every mart from scratch.")
 @click.option("--accept", is_flag=True, help="Let in what the quality gate holds back.")
+@click.option("--wait", is_flag=True, help="Load everything, then begin as soon as there are sessions.")
 @_funnels_option
 @_json_option
-def build(full: bool, accept: bool, funnels: Path, as_json: bool, **options: Any) -> None:
+def build(full: bool, accept: bool, wait: bool, funnels: Path, as_json: bool, **options: Any) -> None:
     """Check what has landed (Great Expectations), then bring the marts (dbt) and the saved funnels up to date.
 
     Example: yesladder build --full
@@ -361,16 +363,28 @@ def build(full: bool, accept: bool, funnels: Path, as_json: bool, **options: Any
     from answers.funnel_file import load_funnels
     from answers.funnel_kept import SavedFunnels
     from warehouse.build import build as run
+    from warehouse.dbt_runs import prepare
+    from warehouse.locks import build_lock
+    from warehouse.quality import Gate
+    from yesladder.landing import wait_for
 
     settings = read_settings(**options)
-    lake, ladder = _lake(settings, must_exist=True), settings.load_ladder()
+    lake, ladder = _lake(settings, must_exist=not wait), settings.load_ladder()
     saved = load_funnels(funnels) if funnels.exists() or funnels != _FUNNELS else {}
-    with status("building the marts", quiet=as_json) as say:
+    with status("building the marts", quiet=as_json) as say, ExitStack() as stack:
+        gate: Gate | None = None
+        if wait:
+            say("waiting for the first sessions")
+            gate = stack.enter_context(Gate())
+            with build_lock(settings.warehouse, datetime.now(UTC), patience_s=math.inf):
+                prepare(settings.warehouse / "dbt")
+            wait_for(lambda: bool(lake.files("sessions")), patience_s=math.inf)
         done = run(
             lake,
             ladder,
             full=full,
             accept=accept,
+            gate=gate,
             progress=say,
             now=datetime.now(UTC),
             kept=SavedFunnels(saved, ladder),

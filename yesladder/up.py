@@ -142,11 +142,6 @@ def _is_up(part: Part, said: str) -> bool:
     return said in part.words()
 
 
-def _is_new(warehouse: Path) -> bool:
-    """Whether there are sessions and nothing was built yet: the first numbers need not wait."""
-    return not (warehouse / MARTS).exists() and any((warehouse / "lake" / "sessions").glob("landed_date=*"))
-
-
 def _stop_on_signals() -> threading.Event:
     """Set by the first SIGINT, SIGTERM or SIGHUP; the next one ends the process as it would have."""
     stopping = threading.Event()
@@ -174,9 +169,9 @@ def _keep_running(
     """Start again what dies; one build, or one step of the upkeep, at a time.  A build follows each upkeep."""
     next_build = time.monotonic() + settings.build_every.total_seconds()
     next_upkeep = time.monotonic() + until_upkeep(settings, datetime.now(UTC))
-    waiting: list[list[str]] = []
+    # The first numbers need not wait, neither for the clock nor for what a build loads.
+    waiting = [] if (settings.warehouse / MARTS).exists() else [[*build, "--wait"]]
     running: Part | None = None
-    is_first = True
     while not stopping.wait(0.2):
         for part in parts:
             if part.check():
@@ -185,8 +180,7 @@ def _keep_running(
             if not waiting and time.monotonic() >= next_upkeep:
                 waiting = [*upkeep, build]
                 next_upkeep = time.monotonic() + settings.upkeep_every.total_seconds()
-            elif not waiting and (time.monotonic() >= next_build or (is_first and _is_new(settings.warehouse))):
-                is_first = False
+            elif not waiting and time.monotonic() >= next_build:
                 waiting = [build]
             if waiting:
                 command = waiting.pop(0)

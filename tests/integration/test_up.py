@@ -7,7 +7,8 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from uuid import uuid4
@@ -16,6 +17,7 @@ import httpx
 import pytest
 
 from tests.suites.command_line import Service, free_ports, run, run_json
+from warehouse.built import MARTS
 from warehouse.lake import Lake
 
 LADDER = """
@@ -36,6 +38,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def built(folder: Path) -> Path:
+    """A folder whose first build need not be made ready for."""
+    (folder / "warehouse-data").mkdir()
+    (folder / "warehouse-data" / MARTS).touch()
+    return folder
+
+
 def up(folder: Path, log: str, *arguments: object, dashboard: bool = False, **settings: str) -> Service:
     quick = {"worker_port": "0", "alerts_port": "0", "dashboard_port": "0", "checkpoint_interval": "200ms"} | settings
     command = ["up", "--port", 0, "--kafka-port", free_ports(1)[0], *arguments]
@@ -52,8 +62,11 @@ def address(service: Service) -> str:
     return found[1]
 
 
-def send(url: str, *names: str, visitor: str = "ann") -> None:
+def send(url: str, *names: str, visitor: str = "ann", ago: Sequence[timedelta] = ()) -> None:
+    """Events of one visitor, of now or of so long ago."""
     batch = [{"type": "track", "messageId": uuid4().hex, "anonymousId": visitor, "event": name} for name in names]
+    for event, before in zip(batch, ago, strict=False):
+        event["timestamp"] = (datetime.now(UTC) - before).isoformat()
     answer = httpx.post(f"{url}/v1/batch", json={"batch": batch}, timeout=30)
     assert (answer.status_code, answer.json()["accepted"]) == (200, len(names))
 
@@ -99,13 +112,20 @@ def count(folder: Path, table: str) -> int:
 
 def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder: Path) -> None:
     with up(folder, "first.log", dashboard=True) as service:
-        send(address(service), "Offer Shown", "Bought")
+        url = address(service)
         page = re.search(r"^dashboard +(http://\S+)", service.words(), re.MULTILINE)
         assert page is not None
-        service.until(lambda: re.search(r"<dd>2<small>events", httpx.get(f"{page[1]}/health").text) is not None)
-        assert "No numbers yet" in httpx.get(f"{page[1]}/ladder").text
+        assert "No numbers yet" in httpx.get(f"{page[1]}/ladder", timeout=30).text
+        send(url, "Offer Shown", "Offer Shown", visitor="bea", ago=[timedelta(hours=3), timedelta(hours=1)])
+        service.until(
+            lambda: re.search(r"<dd>2<small>events", httpx.get(f"{page[1]}/health", timeout=30).text) is not None
+        )
+        # Built as soon as there was a session that is over.
+        service.until(lambda: "marts are up to date" in service.words(), patience_s=120)
+        assert "No numbers yet" not in httpx.get(f"{page[1]}/ladder", timeout=30).text
+        send(url, "Offer Shown", "Bought")
         assert service.stop(signal.SIGINT) == 0
-    assert (count(folder, "events"), count(folder, "sessions")) == (2, 1)
+    assert (count(folder, "events"), count(folder, "sessions")) == (4, 3)
     until_none_is_left(folder)
     said = service.words()
     assert "Traceback" not in said
@@ -124,13 +144,14 @@ def test_what_it_took_is_in_the_lake_after_control_c_and_nothing_runs_on(folder:
         scheduler = folder / "warehouse-data" / "logs" / "scheduler.log"
         assert scheduler.read_text(encoding="utf-8") == "sending by schedules.toml: weekly\n"
         assert service.stop(signal.SIGTERM) == 0
-    assert (count(folder, "events"), count(folder, "sessions")) == (3, 2)
+    assert (count(folder, "events"), count(folder, "sessions")) == (5, 4)
     until_none_is_left(folder)
-    built = run_json("sql", "select visitor_id, yeses from fct_sessions", cwd=folder)
-    assert built["rows"] == [["ann", 2]], "ben's session was open when the marts were built"
+    built = run_json("sql", "select visitor_id, yeses from fct_sessions order by started_at", cwd=folder)
+    assert built["rows"] == [["bea", 1], ["bea", 1], ["ann", 2]], "ben's session was open when the marts were built"
 
 
-def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(folder: Path) -> None:
+def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(built: Path) -> None:
+    folder = built
     (folder / "alerts.toml").write_text('segments = ["device_class"]\n', encoding="utf-8")
     with up(folder, "up.log") as service:
         url = address(service)
@@ -153,7 +174,8 @@ def test_parts_that_are_killed_are_started_again_and_nothing_is_lost(folder: Pat
     until_none_is_left(folder)
 
 
-def test_when_it_is_killed_itself_its_parts_end_too(folder: Path) -> None:
+def test_when_it_is_killed_itself_its_parts_end_too(built: Path) -> None:
+    folder = built
     with up(folder, "up.log") as service:
         send(address(service), "Offer Shown")
         assert len(parts(folder)) >= 4

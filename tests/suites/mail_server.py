@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import email
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
+from pathlib import Path
 from typing import Any, Literal, cast
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 Fault = Literal[
     "refuse recipient", "greylist", "full", "drop before data", "drop after data", "hang", "slow", "too busy"
@@ -76,15 +78,37 @@ class Mailbox:
         return "250 OK"
 
 
+LOGIN = LoginPassword(b"reports", b"correct horse")
+
+
+def _know(server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: object) -> AuthResult:
+    return AuthResult(success=login == LOGIN, handled=False)
+
+
 @contextmanager
-def mail_server() -> Iterator[Mailbox]:
-    """It listens on ``port`` of 127.0.0.1 until the block ends."""
+def mail_server(certificate: Path | None = None, *, is_tls_first: bool = False) -> Iterator[Mailbox]:
+    """It listens on ``port`` of 127.0.0.1 until the block ends.
+
+    With a ``certificate`` (and its key) it takes mail only after ``LOGIN``, over TLS: after STARTTLS, or from the first
+    byte on.
+    """
     mailbox = Mailbox()
+    context: ssl.SSLContext | None = None
+    demands: dict[str, Any] = {}
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        demands = {"authenticator": _know, "auth_required": True, "auth_require_tls": not is_tls_first}
+        demands |= {} if is_tls_first else {"require_starttls": True, "tls_context": context}
     loop = asyncio.new_event_loop()
     listening = socket.create_server(("127.0.0.1", 0))
     mailbox.port = listening.getsockname()[1]
     server = loop.run_until_complete(
-        loop.create_server(lambda: SMTP(mailbox, hostname="mail.test", enable_SMTPUTF8=True), sock=listening)
+        loop.create_server(
+            lambda: SMTP(mailbox, hostname="mail.test", enable_SMTPUTF8=True, **demands),
+            sock=listening,
+            ssl=context if is_tls_first else None,
+        )
     )
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -29,8 +29,9 @@ from answers.sending import Carriers, MailServer, Patience, Security, SendingErr
 from answers.targets import Target, parse_target
 from answers.webhooks import slack_body, webhook_body
 from ladder.errors import UsageError
+from tests.suites.certificates import Authority
 from tests.suites.hostile_names import HOSTILE
-from tests.suites.mail_server import Fault as MailFault, Mailbox
+from tests.suites.mail_server import LOGIN, Fault as MailFault, Mailbox, mail_server
 from tests.suites.named_facts import NOW, facts_with
 from tests.suites.web_server import Fault as WebFault, Web
 
@@ -277,6 +278,29 @@ def test_a_server_that_cannot_be_reached_or_trusted_is_named_in_one_line(box: Ma
         send(weekly, ANN, None, QUICK)
     assert ssl.create_default_context().verify_mode == ssl.CERT_REQUIRED
     assert box.arrived == []
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH")  # the server does not see that all it hears is TLS
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_over_tls_and_with_a_login_a_mail_arrives_and_a_wrong_password_or_a_stranger_is_named(
+    security: Security, weekly: Letter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path, "authority")
+    user, password = LOGIN.login.decode(), LOGIN.password.decode()
+    with mail_server(authority.vouch_for("mail"), is_tls_first=security == "tls") as box:
+        place = MailServer("127.0.0.1", "reports@shop.example", box.port, security, user, password)
+        with pytest.raises(SendingError, match=r"mail server 127\.0\.0\.1 has a certificate that is not trusted"):
+            send(weekly, ANN, Carriers(place), QUICK)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        with pytest.raises(SendingError, match=r"answered 535 ") as caught:
+            send(weekly, ANN, Carriers(replace(place, password="wrong horse")), QUICK)
+        assert "horse" not in str(caught.value)
+        assert not caught.value.is_passing
+        with pytest.raises(SendingError, match=r"answered 530 .*uthentication required"):
+            send(weekly, ANN, Carriers(replace(place, user=None)), QUICK)
+        assert box.arrived == []
+        send(weekly, ANN, Carriers(place), QUICK)
+        assert box.ids == [f"<{weekly.key(ANN)}@shop.example>"]
 
 
 def test_a_password_is_in_no_message_about_its_server() -> None:
