@@ -23,7 +23,7 @@ install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
 demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
 	@$(BIN)/yesladder demo
 
-test: install  ## all tests but those that need a browser, Apache Kafka or Spark, and chaos
+test: install  ## all tests but those that need a browser, Apache Kafka or Spark, and chaos; EXAMPLES=20 tries more
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos and not spark"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT

@@ -15,6 +15,7 @@ from producers.collector import ROUTES, create_app
 from producers.dialects import from_segment
 from producers.publisher import MemoryPublisher
 from tests.suites.collector_client import NOW, ask, stored
+from tests.suites.examples_tried import tried
 
 text = st.text(max_size=20) | st.sampled_from(["", "a" * 257, "\x00", "\n", "𝒳", "ann", "track"])
 scalar = st.none() | st.booleans() | st.integers() | st.floats() | text
@@ -80,7 +81,7 @@ def test_any_bytes_get_an_answer_and_never_a_500(body: bytes, path: str) -> None
 
 
 @given(st.lists(good | message | value, max_size=8), time | value)
-@settings(max_examples=200)
+@settings(max_examples=tried(100))
 def test_accepted_is_what_was_stored_and_the_rest_are_dead_letters(batch: list[Any], sent_at: Any) -> None:
     status, answer, kept = sent(json.dumps({"batch": batch, "sentAt": sent_at}).encode())
 
@@ -119,7 +120,7 @@ def test_damaged_gzip_gets_an_answer(body: bytes, place: int, byte: int) -> None
 
 
 @given(message, time, st.datetimes(datetime(2001, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)))
-@settings(max_examples=500)
+@settings(max_examples=tried(200))
 def test_what_is_read_keeps_the_contract(said: dict[str, Any], sent_at: str, received_at: datetime) -> None:
     try:
         sent = datetime.fromisoformat(sent_at)

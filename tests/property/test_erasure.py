@@ -15,6 +15,7 @@ from hypothesis import Phase, given, settings, strategies as st
 from ladder.events import ARROW_SCHEMA, Event
 from tests.suites.crashing_worker import NOW, SOURCE, PowerCut, Topic, Worker, now_and_then, topics
 from tests.suites.event_strategies import LADDER, PARTITIONS, START, VISITORS, instants
+from tests.suites.examples_tried import tried
 from tests.suites.session_oracle import MICROSECOND, Arrival, by_id, sessions_of
 from warehouse import erasure
 from warehouse.erased import ANONYMOUS, Erased, Mode, unfinished
@@ -116,7 +117,7 @@ def arrivals(lake: Lake) -> list[Arrival]:
 
 
 @pytest.mark.parametrize("mode", ["erase", "anonymise"])
-@settings(deadline=None, max_examples=6, phases=[Phase.explicit, Phase.generate])
+@settings(deadline=None, max_examples=tried(4), phases=[Phase.explicit, Phase.generate])
 @given(data=st.data(), interrupted=st.booleans())
 def test_whenever_it_happens_the_lake_holds_all_but_the_person_and_the_sessions_of_that(
     mode: Mode, data: st.DataObject, interrupted: bool

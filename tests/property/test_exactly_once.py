@@ -17,6 +17,7 @@ from hypothesis import given, settings, strategies as st
 from stream.checkpoint import Prepared
 from tests.suites.crashing_worker import NOW, SEGMENTS, SOURCE, Topic, Worker, sizes, topics
 from tests.suites.event_strategies import LADDER, START, instants
+from tests.suites.examples_tried import tried
 from tests.suites.session_oracle import MICROSECOND, by_id, fates, sessions_of
 from tests.suites.step_minutes_oracle import Key, Placed, step_minutes_of
 from tests.suites.step_minutes_reader import StepMinutesReader
@@ -26,7 +27,7 @@ from warehouse.maintain import maintain
 from warehouse.retention import retire
 
 MUCH_LATER = NOW + timedelta(days=1)
-unhurried = settings(deadline=None, max_examples=25)
+unhurried = settings(deadline=None, max_examples=tried(12))
 
 
 @dataclass
@@ -138,7 +139,7 @@ def test_the_same_holds_when_time_passes_or_the_input_seems_to_end_in_between(da
         expect_every_ask_told_once(worker, topic, on_time.keys())
 
 
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=tried(4))
 @given(st.data())
 def test_upkeep_at_any_moment_takes_nothing_but_what_is_too_old_and_leaves_no_fault(data: st.DataObject) -> None:
     topic = data.draw(topics())
@@ -160,7 +161,7 @@ def test_upkeep_at_any_moment_takes_nothing_but_what_is_too_old_and_leaves_no_fa
         assert check(lake) == []
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=tried(7))
 @given(st.data())
 def test_whoever_was_overtaken_commits_nothing_any_more(data: st.DataObject) -> None:
     topic = data.draw(topics())

@@ -15,6 +15,7 @@ from ladder.clock import Clock
 from ladder.tables import REMOVED_COPIES, TABLES
 from tests.suites.crashing_worker import NOW, SOURCE, PowerCut, Topic, Worker, now_and_then, topics
 from tests.suites.event_strategies import LADDER, PARTITIONS, START
+from tests.suites.examples_tried import tried
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
 from warehouse.lake import Lake, Part
 from yesladder.resessionise import Resessionised, resessionise
@@ -104,7 +105,7 @@ def sessions(lake: Lake) -> list[dict[str, Any]]:
     return sorted(lake.scan("sessions").collect().to_arrow().to_pylist(), key=by_id)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=tried(7))
 @given(st.data(), st.booleans())
 def test_after_the_last_pass_the_lake_holds_each_event_once_and_the_sessions_of_all(
     data: st.DataObject, interrupted: bool

@@ -11,9 +11,10 @@ from hypothesis import given, settings, strategies as st
 from ladder.events import Event
 from stream.sessions import Intake, Sessioniser
 from tests.suites.event_strategies import LADDER, LATENESS, PARTITIONS, START, arriving, events, instants, partitions
+from tests.suites.examples_tried import tried
 from tests.suites.session_oracle import MICROSECOND, Arrival, by_id, fates, sessions_of
 
-unhurried = settings(deadline=None, max_examples=100)
+unhurried = settings(deadline=None, max_examples=tried(50))
 SOURCE = "kafka:events"
 
 
