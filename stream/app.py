@@ -56,6 +56,8 @@ class WorkerSettings:
     ``idle_after``: a partition without input for this long is taken to have reached the present, less this time
     (None: never).
     ``drain``: on a graceful stop, close the sessions that are still open (for replays of history).
+    ``instance``: the worker's own name in the group: with it, it keeps its partitions while it is away for less than
+    ``session_timeout``, and the group is left in peace (None: they go to others as soon as it stops).
     ``step_minutes``: the topic that asks and yeses are counted to (None: they are not), told apart by ``segments``.
     """
 
@@ -71,6 +73,7 @@ class WorkerSettings:
     max_reject_share: float = 0.5
     max_reject_run: int = 10_000
     session_timeout: timedelta = timedelta(seconds=30)
+    instance: str | None = None
     stalled_after: timedelta = timedelta(minutes=2)
     web_host: str = "127.0.0.1"
     web_port: int = 6066
@@ -92,8 +95,18 @@ _FINAL = {
 }
 
 
+_HINTS = {
+    "InvalidSessionTimeout": "; --session-timeout must be within the brokers' limits",
+    "InconsistentGroupProtocol": "; workers of another release are in it, which must be stopped first",
+}
+
+
 class NotTakenIn(YesladderError):
     """Kafka refuses the group to this worker."""
+
+
+class Displaced(YesladderError):
+    """Another worker has this one's name in the group."""
 
 
 class Stalled(YesladderError):
@@ -120,6 +133,7 @@ class Assignment:
         self.events = 0
         self.closed = False
         self.lock = asyncio.Lock()
+        self.untold: Sequence[StepMinutesRecord] = ()
         self.emptied = asyncio.Event()
         self.committing: asyncio.Future[None] | None = None
         self.beaten: dict[int, tuple[datetime, float]] = {}
@@ -190,6 +204,7 @@ class Assignments:
         self._due = asyncio.Event()
         self._end = end
         self._at_work = 0
+        self._given_up: Assignment | None = None
 
     def fail(self, error: BaseException) -> None:
         """Say why, and end the process."""
@@ -197,7 +212,7 @@ class Assignments:
         with suppress(OSError, ValueError):  # what is full may be the disk that our words go to
             log.error("worker stops: %s", error, exc_info=None if expected else error)
             sys.stderr.flush()
-        halts = isinstance(error, TooManyRejects | TopicMadeAnew | NotTakenIn)
+        halts = isinstance(error, TooManyRejects | TopicMadeAnew | NotTakenIn | Displaced)
         self._end(EXIT_HALT if halts else EXIT_RESTART)
 
     def refuse(self, why: str) -> None:
@@ -205,30 +220,44 @@ class Assignments:
 
     def not_taken_in(self, why: str) -> None:
         """End the process, for good where asking again would get the same answer.  ``why``: Kafka's word for it."""
-        hint = "; --session-timeout must be within the brokers' limits" if "SessionTimeout" in why else ""
+        hint = next((hint for error, hint in _HINTS.items() if error in why), "")
         said = f"Kafka does not take this worker into the group {self._settings.group}: {why}{hint}"
         self.fail(NotTakenIn(said) if why in _FINAL else YesladderError(said))
+
+    def displace(self) -> None:
+        """End the process: going on, two would take each other's place again and again."""
+        name = self._settings.instance
+        self.fail(Displaced(f"another worker has taken the name {name} (--instance); each must have one of its own"))
 
     async def claim(self, partitions: set[int]) -> Assignment:
         """Read from the lake what it takes to own these partitions; ends the process where that cannot be read."""
         topic = self._settings.topic
+        before, self._given_up = self._given_up, None
         try:
+            if before is not None:
+                async with before.lock:  # what it works out is worked out with what is handed on
+                    await before.settle()
             # In the thread that commits, so that what the assignment before this one was writing is seen.
             hold = await self._in(
                 self._commits,
-                lambda: Hold(self._lake, self._ladder, topic, partitions, self._brake, self._segments),
-            )
-            await self._tell(hold.told_again)
+                lambda: Hold(
+                    self._lake, self._ladder, topic, partitions, self._brake, self._segments,
+                    None if before is None else before.hold,
+                ),
+            )  # fmt: skip
+            untold = [] if before is None else [one for one in before.untold if one.partition in hold.stayed]
+            await self._tell([*untold, *hold.told_again])
         except Exception as error:
             self.fail(error)
             raise
-        log.info("partitions %s from offsets %s", sorted(partitions), hold.reached)
+        log.info("partitions %s from offsets %s, kept %s", sorted(partitions), hold.reached, hold.stayed)
         return Assignment(hold, self._now())
 
     def replace(self, owner: Fetching | None) -> None:
         if self.current is not None:
             self.current.closed = True
             self.current.emptied.set()
+            self._given_up = self.current
             _forget_gauges()
         self.current = owner  # type: ignore[assignment]  # the transport passes on what `claim` gave it
 
@@ -287,8 +316,10 @@ class Assignments:
         """Commit, then publish.  What is not published when this ends otherwise, the next to claim it will."""
         try:
             if prepared is not None:
+                owner.untold = prepared.step_minutes
                 self._committed(owner, prepared, await self._in(self._commits, lambda: owner.hold.commit(prepared)))
-            await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats], owner)
+            if await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats], owner):
+                owner.untold = ()
         except BaseException as error:
             owner.closed = True
             self.fail(error)
@@ -300,13 +331,13 @@ class Assignments:
         if not owner.closed:
             _measure(done, prepared.now)
 
-    async def _tell(self, records: Sequence[StepMinutesRecord], owner: Assignment | None = None) -> None:
+    async def _tell(self, records: Sequence[StepMinutesRecord], owner: Assignment | None = None) -> bool:
         """Publish, waiting for Kafka where it is away: then nothing else is to be done either.
 
-        Gives up where the ``owner`` has ended meanwhile; the next one will tell.
+        Gives up where the ``owner`` has ended meanwhile; the next one will tell.  Whether all is told.
         """
         if self._publish is None or not records:
-            return
+            return True
         while owner is None or not owner.closed:
             try:
                 await self._publish(records)
@@ -318,7 +349,8 @@ class Assignments:
                 await asyncio.sleep(_TELL_AGAIN_S)
             else:
                 metrics.STEP_MINUTES_ASKS.inc(sum(asks.count for record in records for asks in record.asks))
-                return
+                return True
+        return False
 
     def _heartbeats(self, owner: Assignment) -> list[StepMinutesRecord]:
         """Of partitions that have been silent for long, every few seconds: time goes on there, and we are alive."""
@@ -453,8 +485,11 @@ class WorkerApp(faust.App):
     async def _watch(self) -> None:
         while not self.should_stop:
             await asyncio.sleep(1)
-            if (refusal := cast(Consumer, self.consumer).refusal) is not None:
+            consumer = cast(Consumer, self.consumer)
+            if (refusal := consumer.refusal) is not None:
                 self.assignments.not_taken_in(refusal)
+            if consumer.displaced:
+                self.assignments.displace()
             self.assignments.look(has_partitions=bool(_assigned(self)))
 
 
@@ -467,7 +502,7 @@ def create_app(
     end: Callable[[int], Any] = os._exit,
 ) -> WorkerApp:
     """A worker that sessionises ``settings.topic`` into ``lake``.  ``end``: how the process ends when it must."""
-    app = batch_app(WorkerApp, settings, fetches_ahead=8)
+    app = batch_app(WorkerApp, settings, fetches_ahead=8, instance=settings.instance)
     step_minutes = None
     if settings.step_minutes is not None:
         step_minutes = app.step_minutes = StepMinutesTopic(settings.connection, settings.step_minutes)

@@ -31,7 +31,8 @@ class Claim(Protocol):
     def newest(self, partition: int) -> datetime | None: ...
     def last_checkpoint(self, partition: int) -> tuple[int, int, datetime | None] | None: ...
     def counted_events(self, columns: Sequence[str], since: Mapping[int, datetime]) -> pl.DataFrame: ...
-    def open_events(self, columns: Sequence[str]) -> pl.DataFrame: ...
+    def open_events(self, columns: Sequence[str], partitions: Collection[int]) -> pl.DataFrame: ...
+    def stands(self, partition: int) -> Mapping[str, int | None]: ...
     def commit(self, rows: Mapping[str, pa.Table], positions: Mapping[int, Position], now: datetime) -> None: ...
 
 
@@ -77,6 +78,8 @@ class Hold:
     """All that one assignment owns: the claim, the open sessions, the next offsets.
 
     Replaced whole at every assignment and never mended: whoever holds an old one can commit nothing any more.
+    ``kept``: the one before, which is of no more use then: what it holds of partitions that nobody else has written of
+    since need not be read again; they are in ``stayed``.
     ``reached``: per partition the first offset not taken in yet.  ``counted``: the first not counted yet; may be ahead.
     ``told_again``: the last checkpoint's step minutes, which may not have been published.
     ``segments``: what asks are told apart by; None: they are not counted.
@@ -90,19 +93,29 @@ class Hold:
         partitions: Collection[int],
         brake: RejectBrake,
         segments: Sequence[str] | None = None,
+        kept: Hold | None = None,
     ) -> None:
         self._source = f"kafka:{topic}"
         self._claim = lake.claim(self._source, partitions)
         self._brake = brake
+        self._begun = self._ended = self._committed = 0
         self.reached = {p: self._claim.next_offset(p) for p in partitions}
-        self.sessioniser = Sessioniser(ladder, self._source)
-        open_events = self._claim.open_events(HELD)
-        for p in partitions:
+        self.stayed = [] if kept is None else kept._unchanged(self._claim, partitions)
+        come = [p for p in partitions if p not in self.stayed]
+        self.sessioniser = Sessioniser(ladder, self._source) if kept is None else kept.sessioniser
+        self.sessioniser.keep(self.stayed)
+        open_events = self._claim.open_events(HELD, come)
+        for p in come:
             own = open_events.filter(pl.col("partition") == p)
             self.sessioniser.restore(p, Snapshot(self._claim.newest(p), own))
         self.counted = {p: self._claim.next_offset_of("checkpoints", p) for p in partitions}
-        self._counting = None if segments is None else StepCounting(ladder, self._source, segments)
-        self.told_again = [] if self._counting is None else self._restored(self._counting)
+        self._counting = None
+        self.told_again: list[StepMinutesRecord] = []
+        if segments is not None:
+            before = None if kept is None else kept._counting
+            self._counting = StepCounting(ladder, self._source, segments) if before is None else before
+            self._counting.keep(self.stayed)
+            self.told_again = self._restored(self._counting, come)
 
     def checkpoint(
         self,
@@ -133,6 +146,7 @@ class Hold:
         input has ended, close every session.  Neither touches a partition of which a crash left something in the lake
         that is still to come here.  None where nothing changed.  Raises ``TooManyRejects``.
         """
+        self._begun += 1
         decoded = decode(records)
         self._brake.press(decoded.events, decoded.rejects)
 
@@ -153,6 +167,7 @@ class Hold:
         closed = set(sessions["partition"].unique().to_pylist())
         covered = [p for p in self.reached if p in offsets or p in closed or newest[p] != before[p]]
         if not covered:
+            self._ended += 1
             return None
 
         events = intake.events.with_columns(source=pl.lit(self._source))
@@ -181,7 +196,15 @@ class Hold:
     def commit(self, prepared: Prepared) -> Checkpoint:
         """Make it true.  Raises what the claim's ``commit`` raises."""
         self._claim.commit(prepared.rows, prepared.positions, prepared.now)
+        self._committed += 1
         return prepared.done
+
+    def _unchanged(self, now: Claim, partitions: Collection[int]) -> list[int]:
+        """Those of which the lake says just what we left there; none where something was worked out that is not
+        there."""
+        if self._begun != self._ended + self._committed:
+            return []
+        return [p for p in partitions if p in self.reached and self._claim.stands(p) == now.stands(p)]
 
     def heartbeat(self, partition: int, at: datetime) -> StepMinutesRecord | None:
         """That nothing came and time has come to ``at``; None where nothing is counted, or was counted already that is
@@ -191,13 +214,13 @@ class Hold:
         newest = self.sessioniser.newest(partition)
         return self._counting.heartbeat(partition, self.reached[partition], at if newest is None else max(at, newest))
 
-    def _restored(self, counting: StepCounting) -> list[StepMinutesRecord]:
-        newest = {p: self._claim.newest(p) for p in self.reached}
-        last = {p: None if (row := self._claim.last_checkpoint(p)) is None else Stretch(*row) for p in self.reached}
-        since = {p: at for p in self.reached if (at := counting.known_since(newest[p], last[p])) is not None}
+    def _restored(self, counting: StepCounting, partitions: Collection[int]) -> list[StepMinutesRecord]:
+        newest = {p: self._claim.newest(p) for p in partitions}
+        last = {p: None if (row := self._claim.last_checkpoint(p)) is None else Stretch(*row) for p in partitions}
+        since = {p: at for p in partitions if (at := counting.known_since(newest[p], last[p])) is not None}
         events = self._claim.counted_events(counting.columns, since)
         records: list[StepMinutesRecord] = []
-        for p in self.reached:
+        for p in partitions:
             records += counting.restore(p, events.filter(pl.col("partition") == p), newest[p], last[p])
         return records
 

@@ -16,6 +16,8 @@ from stream.transport import SCHEME
 
 App = TypeVar("App", bound=faust.App)
 
+_HEARTBEAT_S = 1.0
+
 
 class Runs(Protocol):
     """What an app's settings say of how it runs; ``web_port`` 0: no health and no metrics."""
@@ -47,18 +49,22 @@ class _Verbatim(codecs.Codec):
 codecs.register("verbatim", _Verbatim())
 
 
-def batch_app(kind: type[App], settings: Runs, *, fetches_ahead: int) -> App:
+def batch_app(kind: type[App], settings: Runs, *, fetches_ahead: int, instance: str | None = None) -> App:
     """An app whose agents get whole fetches, with its metrics as a page.
 
     ``fetches_ahead``: how many may wait for an agent: enough to keep it busy, little enough to hold back by.
+    ``instance``: the name under which it keeps its place in the group while it is restarted (None: it has none).
     """
+    session_timeout_s = settings.session_timeout.total_seconds()
     app = kind(
         settings.group,
         broker=[f"{SCHEME}://{address}" for address in settings.connection.addresses],
         broker_credentials=credentials(settings.connection),
         # Signs of life: short on the embedded broker, whose join waits half of the session timeout.
-        broker_session_timeout=settings.session_timeout.total_seconds(),
-        broker_heartbeat_interval=settings.session_timeout.total_seconds() / 4,
+        broker_session_timeout=session_timeout_s,
+        # Whoever joins or leaves, the others hear of it at their next one; until the last has, nobody works.
+        broker_heartbeat_interval=min(session_timeout_s / 4, _HEARTBEAT_S),
+        consumer_group_instance_id=instance,
         broker_max_poll_records=10_000,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=8 * 1024 * 1024,

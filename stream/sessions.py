@@ -15,7 +15,7 @@ keep the sorting cheap).  Two events of one visitor and instant are ordered by a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -237,6 +237,10 @@ class Sessioniser:
         frames = state.held()
         events = pl.concat(frames) if frames else pl.DataFrame(schema=_HELD_SCHEMA)
         return Snapshot(self.newest(partition), events)
+
+    def keep(self, partitions: Collection[int]) -> None:
+        """Forget all other partitions."""
+        self._partitions = {number: state for number, state in self._partitions.items() if number in partitions}
 
     def restore(self, partition: int, snapshot: Snapshot) -> None:
         """Take over a partition, forgetting what was known of it.  ``snapshot.events`` may be in any order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -51,6 +51,10 @@ class StepCounting:
         times = [None if newest is None else newest - self._ladder.lateness, None if last is None else last.earliest]
         oldest = min((at for at in times if at is not None), default=None)
         return None if oldest is None else StepMinutes(self._ladder).known_since(oldest)
+
+    def keep(self, partitions: Collection[int]) -> None:
+        """Forget all other partitions."""
+        self._partitions = {number: counter for number, counter in self._partitions.items() if number in partitions}
 
     def restore(
         self, partition: int, events: pl.DataFrame, newest: datetime | None, last: Stretch | None

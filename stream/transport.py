@@ -8,6 +8,7 @@ are not used), and proof that every fetch begins where the one before it ended (
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -16,6 +17,8 @@ from aiokafka.errors import KafkaError
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+
+from stream.assignor import StickyAssignor
 
 SCHEME = "yesladder"
 
@@ -72,17 +75,58 @@ class Batch:
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Reads what is committed only: what a producer's transaction took back never happened."""
+    """Reads what is committed only: what a producer's transaction took back never happened.
+
+    ``displaced``: another worker has taken this one's name (its ``group.instance.id``) and with it its place.
+    """
+
+    displaced = False
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
         # Faust asks for this in its exactly-once mode alone; nothing has been fetched yet.
         consumer._isolation_level = "read_committed"
+        # Faust takes round robin, which deals all anew whenever somebody comes or goes; nobody has joined yet.
+        consumer._partition_assignment_strategy = [StickyAssignor()]
         return consumer
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        if self.app.conf.consumer_group_instance_id is not None:
+            self._watch_over_our_name()
+
+    def _watch_over_our_name(self) -> None:
+        """aiokafka would join again without a word, throw the other one out, and be thrown out by it.
+
+        A member whose signs of life came in time is forgotten for no other reason.
+        """
+        coordinator = self._ensure_consumer()._coordinator
+        ask, patience_s = coordinator._do_heartbeat, self.app.conf.broker_session_timeout
+        alive_s = time.monotonic()
+
+        async def heartbeat() -> bool:
+            nonlocal alive_s
+            asked_s, member = time.monotonic(), coordinator.member_id
+            alive = bool(await ask())
+            if alive:
+                alive_s = asked_s
+            elif coordinator.member_id != member and asked_s - alive_s < patience_s:
+                self.displaced = True
+            return alive
+
+        coordinator._do_heartbeat = heartbeat
 
 
 class Consumer(driver.Consumer):
     """Hands fetches out whole, in proven order."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._seeking = asyncio.Lock()
+        self._sought: tuple[Fetching | None, int, dict[TP, int]] = (None, 0, {})
 
     def _new_consumer_thread(self) -> ConsumerThread:
         return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -97,6 +141,11 @@ class Consumer(driver.Consumer):
         coordinator = getattr(self._thread._consumer, "_coordinator", None)
         error = getattr(coordinator, "_pending_exception", None)
         return None if error is None or getattr(error, "retriable", False) else type(error).__name__
+
+    @property
+    def displaced(self) -> bool:
+        """Whether another worker has taken our name in the group."""
+        return cast(ConsumerThread, self._thread).displaced
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         before = self._assignments.current
@@ -163,18 +212,34 @@ class Consumer(driver.Consumer):
         return message
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        while True:
-            assigned: set[TP] = set(self.assignment())
-            self._assignments.replace(None)
-            owner = await self._assignments.claim({tp.partition for tp in assigned})
-            positions = {tp: owner.fetched[tp.partition] for tp in assigned}
-            await self._thread.seek_wait(positions)
-            # A rebalance may have gone by meanwhile; a hold on what is no longer ours could fence its new owner.
-            if assigned == set(self.assignment()):
-                break
-        # Faust may run this twice at once; the one that ends last owns the partitions, and only that one.
-        self._assignments.replace(owner)
-        return positions
+        # Faust runs this twice at once after most rebalances; the second finds the work done.
+        async with self._seeking:
+            while True:
+                assigned: set[TP] = set(self.assignment())
+                generation = self.app.consumer_generation_id
+                if self._is_sought(assigned, generation):
+                    return self._sought[2]
+                self._assignments.replace(None)
+                owner = await self._assignments.claim({tp.partition for tp in assigned})
+                positions = {tp: owner.fetched[tp.partition] for tp in assigned}
+                await self._thread.seek_wait(positions)
+                # A rebalance may have gone by meanwhile; a hold on what is no longer ours could fence its new owner.
+                if (assigned, generation) == (set(self.assignment()), self.app.consumer_generation_id):
+                    break
+            self._assignments.replace(owner)
+            self._sought = owner, generation, positions
+            return positions
+
+    def _is_sought(self, assigned: set[TP], generation: int) -> bool:
+        """Whether these partitions were claimed and sought for this very assignment, and nothing was fetched since."""
+        owner, sought_for, positions = self._sought
+        return (
+            owner is not None
+            and owner is self._assignments.current
+            and generation == sought_for
+            and positions.keys() == assigned
+            and all(owner.fetched[tp.partition] == offset for tp, offset in positions.items())
+        )
 
     def _owned(self, owner: Fetching) -> list[TP]:
         return [tp for tp in self.assignment() if tp.partition in owner.fetched]

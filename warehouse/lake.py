@@ -317,7 +317,7 @@ class Claim:
         # `sessions` first: whatever is committed while we read, the other tables are then ahead of it and never behind.
         self._handles = {name: lake.table(name) for name in reversed(TABLES)}
         self._left: dict[str, dict[str, int | None]] = {
-            name: {app: handle.transaction_version(app) for app in self._apps(name)}
+            name: {app: handle.transaction_version(app) for app in self._apps(name, self._partitions)}
             for name, handle in self._handles.items()
         }
         self._proven = {name: handle.version() for name, handle in self._handles.items()}
@@ -329,6 +329,10 @@ class Claim:
     def next_offset_of(self, table: str, partition: int) -> int:
         """The first offset that a table does not hold yet; may be ahead of ``next_offset``."""
         return self._left[table][self._offset_app(partition)] or 0
+
+    def stands(self, partition: int) -> dict[str, int | None]:
+        """All that commits have said of a partition; the same of two claims: nobody has come in between."""
+        return {f"{name}:{app}": self._left[name][app] for name in TABLES for app in self._apps(name, [partition])}
 
     def newest(self, partition: int) -> datetime | None:
         """The newest event time that had been seen at ``next_offset``."""
@@ -358,10 +362,14 @@ class Claim:
         own = events.filter((pl.col("source") == self._source) & ~pl.col("late"))
         return own.filter(pl.any_horizontal(pl.lit(False), *wanted)).select(columns).collect()
 
-    def open_events(self, columns: Sequence[str]) -> pl.DataFrame:
-        """Landed before ``next_offset``, not late, and in no session: the open sessions' events of all partitions."""
+    def open_events(self, columns: Sequence[str], partitions: Collection[int] | None = None) -> pl.DataFrame:
+        """Landed before ``next_offset``, not late, and in no session: the open sessions' events of these partitions.
+
+        None: of all.
+        """
         # A partition of which nothing is accounted for has no open events, and is no reason to read all of history.
-        begun = [p for p in self._partitions if self.next_offset(p) > 0]
+        asked = self._partitions if partitions is None else partitions
+        begun = [p for p in asked if self.next_offset(p) > 0]
         settled_until = {p: self._time(self._settled_app(p)) for p in begun}
         times = list(settled_until.values())
         since = None if None in times else min((at for at in times if at is not None), default=_END_OF_TIME)
@@ -475,13 +483,13 @@ class Claim:
     def _time(self, app: str) -> datetime | None:
         return _time_of(self._left["sessions"][app])
 
-    def _apps(self, table: str) -> list[str]:
+    def _apps(self, table: str, partitions: Collection[int]) -> list[str]:
         kinds = [self._offset_app]
         if table == "sessions":
             kinds += [self._newest_app, self._settled_app]
         if table == "checkpoints":
             kinds += [self._first_app, self._earliest_app]
-        return [app_of(p) for app_of in kinds for p in self._partitions]
+        return [app_of(p) for app_of in kinds for p in partitions]
 
     def _offset_app(self, partition: int) -> str:
         return _offset_app(self._source, partition)

@@ -173,7 +173,8 @@ def collect(**options: Any) -> None:
 @cli.command()
 @settings_options(
     "warehouse", "ladder", *_CONNECTION, "group", "checkpoint_interval", "checkpoint_events", "idle_after",
-    "session_timeout", "max_reject_share", "max_reject_run", "step_minutes", "alerts", "worker_host", "worker_port",
+    "session_timeout", "instance", "max_reject_share", "max_reject_run", "step_minutes", "alerts", "worker_host",
+    "worker_port",
 )  # fmt: skip
 @click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
 @log_level_option
@@ -211,6 +212,7 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
             max_reject_share=settings.max_reject_share,
             max_reject_run=settings.max_reject_run,
             session_timeout=settings.session_timeout,
+            instance=settings.instance or None,
             web_host=settings.worker_host,
             web_port=settings.worker_port,
             data_dir=settings.warehouse / "worker",

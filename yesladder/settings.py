@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     session_timeout: Duration = Field(
         timedelta(seconds=30), description="silence after which Kafka takes a worker for dead"
     )
+    instance: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="the worker's own name: restarted within the session timeout, it has its partitions back and no "
+        "other worker pauses; without it, they go to others",
+    )
     max_reject_share: float = Field(0.5, ge=0, le=1, description="share of refused events at which a worker stops")
     max_reject_run: int = Field(10_000, ge=1, description="refused events in a row at which a worker stops")
     worker_host: str = Field("127.0.0.1", description="the address of a worker's health and metrics")

@@ -182,14 +182,30 @@ class Worker:
     def __post_init__(self) -> None:
         self.start()
 
-    def start(self) -> None:
+    def start(self, kept: Hold | None = None) -> None:
         self.lake = CutLake(self.root)
         brake = RejectBrake(share=1, run=10**6)
-        self.hold = Hold(self.lake, LADDER, TOPIC, range(PARTITIONS), brake, SEGMENTS)
+        self.hold = Hold(self.lake, LADDER, TOPIC, range(PARTITIONS), brake, SEGMENTS, kept)
         try:
             self.publish(self.hold.told_again)
         except PowerCut:
             self.start()
+
+    def rebalance(self, topic: Topic) -> None:
+        """Give all up and take it again; meanwhile others may have had some of it, and gone on or not."""
+        if self.data.draw(st.booleans()):
+            self.hold.prepare(topic.take(self.hold.reached, self.data.draw(sizes)), now=NOW)  # and nobody commits it
+        theirs = self.data.draw(st.sets(st.integers(0, PARTITIONS - 1)))
+        if theirs:
+            brake = RejectBrake(share=1, run=10**6)
+            other = Hold(Lake(self.root), LADDER, TOPIC, theirs, brake, SEGMENTS)
+            self.told += other.told_again
+            reached = {p: other.reached.get(p, own[-1].offset + 1 if own else 0) for p, own in topic.records.items()}
+            prepared = other.prepare(topic.take(reached, self.data.draw(sizes)), now=NOW)
+            if prepared is not None and self.data.draw(st.booleans()):
+                other.commit(prepared)
+                self.told += prepared.step_minutes
+        self.start(self.hold)
 
     def checkpoint(self, batches: Sequence[Sequence[Record]], **options: Any) -> bool:
         """Work some batches out, then commit them, as far as the power goes; False where it went."""
@@ -242,4 +258,5 @@ class Worker:
         for _ in range(self.data.draw(st.integers(1, 2))):
             batches.append(topic.take(reached, self.data.draw(sizes)))
             reached.update({record.partition: record.offset + 1 for record in batches[-1]})
-        self.checkpoint(batches, **options)
+        if self.checkpoint(batches, **options) and self.data.draw(now_and_then):
+            self.rebalance(topic)

@@ -752,6 +752,40 @@ def test_a_worker_that_gave_its_partitions_up_while_kafka_was_away_leaves_it_to_
     run(test)
 
 
+def test_a_worker_that_keeps_a_partition_goes_on_with_it_once_its_last_checkpoint_is_worked_out(tmp_path: Path) -> None:
+    """Also where the assignment changed while it was being worked out: that one is not committed, and comes again."""
+    lake = GatedLake(tmp_path)
+    rig = Rig(lake)
+
+    async def test() -> None:
+        owner = await rig.own(0, 1)
+        await rig.take(owner, record(0))
+        under_way = asyncio.ensure_future(rig.assignments.checkpoint())
+        await lake.wait_reached()
+        rig.assignments.replace(None)
+        again = asyncio.ensure_future(rig.own(1, 0))
+        await asyncio.sleep(0.1)
+        assert not again.done(), "the commit is on its way"
+        lake.gate.set()
+        await under_way
+        assert sorted((await again).hold.stayed) == [0, 1]
+        assert (again.result().fetched, again.result().hold.sessioniser.open_events()) == ({1: 0, 0: 1}, 1)
+        await rig.take(again.result(), record(1, minutes=1))
+        await rig.checkpoint()
+        assert (rig.offset(), rig.ended) == (2, [])
+        assert (await rig.own(1)).hold.stayed == [], "its owner holds it still"
+        rig.assignments.replace(None)
+        assert (await rig.own(1)).hold.stayed == [1]
+
+    run(test)
+
+
+def test_a_worker_whose_name_another_has_taken_halts_and_says_so(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.assignments.displace()
+    assert rig.ended == [EXIT_HALT]
+    assert "another worker has taken the name" in caplog.text
+
+
 def test_what_a_crash_left_counted_is_told_again_and_no_heartbeat_is_ahead_of_it(tmp_path: Path) -> None:
     lake = CutLake(tmp_path)
     rig, after = Rig(lake, counts=True), Rig(Lake(tmp_path), counts=True)

@@ -167,6 +167,46 @@ def test_a_restart_goes_on_with_the_open_sessions(lake: Lake) -> None:
     assert sorted(sessions(lake)) == [["a", "c"], ["b"]]
 
 
+def handed_over(lake: Lake, before: Hold, *partitions: int) -> Hold:
+    return Hold(lake, LADDER, "events", partitions, RejectBrake(share=1), kept=before)
+
+
+def test_what_a_worker_keeps_over_a_change_of_owners_is_not_read_again(lake: Lake) -> None:
+    before = hold(lake, 0, 1)
+    before.checkpoint([record(0, ("a", 0)), record(0, ("b", 7), partition=1)], now=NOON)
+    for file in lake.files("events"):
+        Path(file).write_bytes(b"cannot be read")
+    now = handed_over(lake, before, 1)
+    assert (now.stayed, now.reached, now.sessioniser.open_events()) == ([1], {1: 1}, 1)
+    now.checkpoint([record(1, ("c", 30), partition=1)], now=NOON, finish=True)
+    assert sessions(lake) == [["b", "c"]]
+
+
+def test_what_another_wrote_in_between_is_read_again_though_it_came_back_to_where_it_was(lake: Lake) -> None:
+    before = hold(lake, 0, 1)
+    before.checkpoint([record(0, ("a", 0)), record(0, ("b", 7), partition=1)], now=NOON)
+    hold(lake, 0).checkpoint([], now=NOON, finish=True)
+    now = handed_over(lake, before, 0, 1)
+    assert (now.stayed, now.reached, now.sessioniser.open_events()) == ([1], {0: 1, 1: 1}, 1)
+    now.checkpoint([record(1, ("late", 0))], now=NOON)
+    assert sorted(landed(lake)) == [("a", False), ("b", False), ("late", True)]
+
+
+def test_what_was_worked_out_and_not_committed_is_forgotten_with_all_that_came_of_it(lake: Lake) -> None:
+    before = hold(lake)
+    before.checkpoint([record(0, ("a", 0))], now=NOON)
+    assert before.prepare([record(1, ("b", 1))], now=NOON) is not None
+    now = handed_over(lake, before, 0)
+    assert (now.stayed, now.reached, now.sessioniser.open_events()) == ([], {0: 1}, 1)
+
+
+def test_a_checkpoint_of_nothing_is_no_reason_to_read_again(lake: Lake) -> None:
+    before = hold(lake)
+    before.checkpoint([record(0, ("a", 0))], now=NOON)
+    assert before.prepare([], now=NOON) is None
+    assert handed_over(lake, before, 0, 1).stayed == [0, 1]
+
+
 def test_a_restart_knows_the_watermark_although_no_event_is_open(lake: Lake) -> None:
     hold(lake).checkpoint([record(0, ("a", 0))], now=NOON, finish=True)
     hold(lake).checkpoint([record(1, ("b", 0))], now=NOON)

@@ -108,8 +108,9 @@ class Rig:
         self.thread = Thread(offsets, offsets[-1] + 1 if end is None else end)
         self.assignments = Assignments({0: begin, 1: 0})
         consumer: Any = Consumer.__new__(Consumer)  # without a broker
-        consumer.app = SimpleNamespace(assignments=self.assignments)
+        consumer.app = SimpleNamespace(assignments=self.assignments, consumer_generation_id=1)
         consumer._thread = self.thread
+        consumer._begin()
         self.consumer = consumer
 
     async def begin(self) -> None:
@@ -254,6 +255,51 @@ def test_a_rebalance_while_the_lake_is_read_makes_it_read_again_for_what_is_owne
             assert last is rig.assignments.current
             assert last is not None
             assert last.fetched == {1: 0}
+
+    run(test)
+
+
+def test_an_assignment_sought_twice_at_once_is_claimed_once() -> None:
+    rig = Rig(4, list(range(12)))
+
+    async def test() -> None:
+        positions = await asyncio.gather(rig.consumer.seek_to_committed(), rig.consumer.seek_to_committed())
+        assert positions == [{PLACE: 4}, {PLACE: 4}]
+        assert rig.assignments.replaced == [None, rig.assignments.current]
+
+    run(test)
+
+
+@pytest.mark.parametrize("why", ["another assignment", "it was given up", "something was fetched"])
+def test_it_is_claimed_again_where_anything_may_have_happened_since(why: str) -> None:
+    rig = Rig(4, list(range(12)))
+
+    async def test() -> None:
+        await rig.begin()
+        before = rig.assignments.current
+        if why == "another assignment":
+            rig.consumer.app.consumer_generation_id = 2
+        elif why == "it was given up":
+            rig.assignments.replace(None)
+        else:
+            await rig.fetch()
+        assert await rig.consumer.seek_to_committed() == {PLACE: 4}
+        assert rig.assignments.current is not before
+
+    run(test)
+
+
+def test_an_assignment_that_changes_to_the_like_while_the_lake_is_read_is_claimed_again() -> None:
+    rig = Rig(4, list(range(12)))
+
+    async def test() -> None:
+        def again() -> None:
+            rig.assignments.claimed = lambda: None
+            rig.consumer.app.consumer_generation_id = 2
+
+        rig.assignments.claimed = again
+        await rig.begin()
+        assert rig.assignments.replaced == [None, None, rig.assignments.current]
 
     run(test)
 

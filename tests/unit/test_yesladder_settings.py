@@ -55,6 +55,7 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "checkpoint_events": ("7", 7),
         "idle_after": ("0s", timedelta()),
         "session_timeout": ("500ms", timedelta(milliseconds=500)),
+        "instance": ("worker-0", "worker-0"),
         "max_reject_share": ("0", 0.0),
         "max_reject_run": ("1", 1),
         "worker_host": ("0.0.0.0", "0.0.0.0"),
