@@ -39,7 +39,7 @@ _RECORD_OVERHEAD = 12
 """Bytes of a Kafka record beside key, value and headers, in a batch: length, attributes, two deltas, three lengths."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fetched:
     """A record as a consumer has it."""
 
@@ -47,7 +47,7 @@ class Fetched:
     headers: Any
     offset: int
     partition: int
-    timestamp: int
+    timestamp: int | None
 
 
 def open_visits(count: int) -> Iterator[Event]:

@@ -97,7 +97,7 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
 
     stream_app.Assignments.revoke, stream_app.Assignments.replace = noted_revoke, noted_replace  # type: ignore[method-assign]  # to look on
     stream_app.Assignments.take, Claim._commit, Claim._prove = noted_take, noted_commit, noted_prove  # type: ignore[method-assign]  # to look on
-    named = {"instance": instance} if instance else {}
+    named: dict[str, Any] = {"instance": instance} if instance else {}
     settings = stream_app.WorkerSettings(
         KafkaConnection(connection), topic=topic, group=group, idle_after=None, web_port=0,
         session_timeout=timedelta(seconds=SESSION_TIMEOUT_S), data_dir=Path(folder) / "worker",

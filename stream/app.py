@@ -134,6 +134,7 @@ class Assignment:
         self.closed = False
         self.lock = asyncio.Lock()
         self.untold: Sequence[StepMinutesRecord] = ()
+        self.leaving = False
         self.emptied = asyncio.Event()
         self.committing: asyncio.Future[None] | None = None
         self.beaten: dict[int, tuple[datetime, float]] = {}
@@ -270,7 +271,7 @@ class Assignments:
         limit = self._settings.checkpoint_events
         if owner.events >= limit:
             self._due.set()
-        while owner.events >= 2 * limit and not owner.closed:
+        while owner.events >= 2 * limit and not (owner.closed or owner.leaving):
             owner.emptied.clear()
             await owner.emptied.wait()
 
@@ -289,7 +290,7 @@ class Assignments:
         if owner is None:
             return
         async with owner.lock:
-            if owner.closed:
+            if owner.closed or owner.leaving:
                 return
             now = self._now()
             idle = self._idle(owner)
@@ -334,11 +335,11 @@ class Assignments:
     async def _tell(self, records: Sequence[StepMinutesRecord], owner: Assignment | None = None) -> bool:
         """Publish, waiting for Kafka where it is away: then nothing else is to be done either.
 
-        Gives up where the ``owner`` has ended meanwhile; the next one will tell.  Whether all is told.
+        Gives up where the ``owner`` ends meanwhile; the next one will tell.  Whether all is told.
         """
         if self._publish is None or not records:
             return True
-        while owner is None or not owner.closed:
+        while owner is None or not (owner.closed or owner.leaving):
             try:
                 await self._publish(records)
             except NotTold as error:
@@ -377,17 +378,20 @@ class Assignments:
         self.is_finished = True
 
     async def revoke(self) -> None:
-        """Give the partitions up; a commit under way is awaited, what is gathered is left to the next owner.
+        """Give the partitions up.  What is worked out is committed, so that it need not be read again where they come
+        back; what is only gathered is left to the next owner.
 
         Where all workers are told to stop the first to leave the group makes it take the others' partitions away, and
         there is no next owner: a worker that is stopping finishes first.
         """
         if self.is_stopping and not self.is_finished:
             await self.finish()
-        owner = self.current
-        self.replace(None)
-        if owner is not None:
+        if (owner := self.current) is not None:
+            owner.leaving = True
+            owner.emptied.set()
             async with owner.lock:
+                if self.current is owner:
+                    self.replace(None)
                 await owner.settle()
                 log.info("gave up partitions %s", sorted(owner.hold.reached))
 

@@ -780,6 +780,23 @@ def test_a_worker_that_keeps_a_partition_goes_on_with_it_once_its_last_checkpoin
     run(test)
 
 
+def test_what_is_being_worked_out_when_partitions_are_given_up_is_committed_and_need_not_be_read_again(
+    rig: Rig,
+) -> None:
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        checkpoint = asyncio.ensure_future(rig.assignments.checkpoint())
+        await asyncio.sleep(0)
+        await rig.take(owner, record(1))
+        await rig.assignments.revoke()
+        await checkpoint
+        assert (rig.offset(), rig.assignments.current) == (1, None), "what was only gathered comes again"
+        assert (await rig.own()).hold.stayed == [0]
+
+    run(test)
+
+
 def test_a_worker_whose_name_another_has_taken_halts_and_says_so(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.assignments.displace()
     assert rig.ended == [EXIT_HALT]

@@ -204,7 +204,7 @@ def test_a_checkpoint_of_nothing_is_no_reason_to_read_again(lake: Lake) -> None:
     before = hold(lake)
     before.checkpoint([record(0, ("a", 0))], now=NOON)
     assert before.prepare([], now=NOON) is None
-    assert handed_over(lake, before, 0, 1).stayed == [0, 1]
+    assert handed_over(lake, before, 0).stayed == [0]
 
 
 def test_a_restart_knows_the_watermark_although_no_event_is_open(lake: Lake) -> None:

@@ -264,7 +264,7 @@ def test_an_assignment_sought_twice_at_once_is_claimed_once() -> None:
 
     async def test() -> None:
         positions = await asyncio.gather(rig.consumer.seek_to_committed(), rig.consumer.seek_to_committed())
-        assert positions == [{PLACE: 4}, {PLACE: 4}]
+        assert list(positions) == [{PLACE: 4}, {PLACE: 4}]
         assert rig.assignments.replaced == [None, rig.assignments.current]
 
     run(test)
