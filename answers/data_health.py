@@ -9,7 +9,7 @@ from urllib.parse import quote
 from answers.facts import Health, Quality
 from ladder.tables import REMOVED_COPIES
 from warehouse.batches import Batches
-from warehouse.lake import Lake
+from warehouse.located import lake_of
 from warehouse.periods import Days
 from warehouse.query import Freshness, freshness, open_marts
 
@@ -61,7 +61,7 @@ def read_health(
                 f"select reason, count(*) from lake.rejects where {between('rejected_at', days)} group by reason"
             ).fetchall()
         )
-    lake = Lake(warehouse / "lake")
+    lake = lake_of(warehouse)
     fresh = freshness(lake)
     # The tally is the lake's as it is now; of copies taken out since the build, the build still counts the rows.
     removed = max(0, min(counted - rows, lake.tally("events", REMOVED_COPIES))) if days is None else 0

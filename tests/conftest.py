@@ -11,6 +11,7 @@ from producers.embedded import EmbeddedBroker
 from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.brokers import Breakable, Broker, breakable_apache, breakable_embedded
 from tests.suites.mail_server import Mailbox, mail_server
+from tests.suites.object_store import S3, s3_server
 from tests.suites.web_server import Web, web_server
 from warehouse.quality import Gate
 
@@ -66,6 +67,13 @@ def gate() -> Iterator[Gate]:
     """One quality gate for all builds: it takes seconds to load."""
     with Gate() as loaded:
         yield loaded
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server for everybody: take a folder of your own, and have things go well again."""
+    with s3_server() as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

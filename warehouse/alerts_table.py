@@ -84,18 +84,20 @@ def read_alerts(lake: Lake) -> pl.DataFrame:
     return pl.concat([empty.drop(LANDED.name), rows], how="diagonal_relaxed")
 
 
-def show_alerts(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
-    """Create the view ``alerts`` over the lake at ``root``, as it is now; without rows where no agent ever ran."""
+def show_alerts(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
+    """Create the view ``alerts`` over the lake of a warehouse, as it is now; without rows where no agent ever ran."""
     files: list[str] = []
     held: set[str] = set()
-    if (root / _NAME).exists():
-        from warehouse.lake import Lake
+    from warehouse.located import has_lake, lake_of
 
-        lake = Lake(root)
-        files = [str(Path(file).relative_to(root.absolute())) for file in lake.files(_NAME)]
+    root = warehouse
+    if has_lake(warehouse) and _NAME in (lake := lake_of(warehouse)).tables():
+        root = lake.root
+        lake.fetch(lake.files(_NAME))
+        files = [str(Path(file).relative_to(root)) for file in lake.files(_NAME)]
         held = {column.name for column in lake.table(_NAME).schema().fields} if files else set()
     columns = ", ".join(
         f'"{c.name}"' if c.name in held else f'null::{duckdb_type(c.type)} as "{c.name}"' for c in ALERTS
     )
-    rows = f"from {read_parquet(root.absolute(), files)}" if files else "where false"
+    rows = f"from {read_parquet(root, files)}" if files else "where false"
     connection.execute(f"create or replace temp view alerts as select {columns} {rows}")

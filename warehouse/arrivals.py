@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 
-from warehouse.lake import Lake
+from warehouse.located import has_lake, lake_of
 from warehouse.query import open_marts
 
 SAMPLE_CHARACTERS = 300
@@ -64,13 +64,12 @@ class Built:
 
 def arrived(warehouse: Path) -> Arrived | None:
     """By now, whatever the marts know; None where there is no lake."""
-    root = warehouse / "lake"
-    if not (root / "checkpoints").exists():
+    if not has_lake(warehouse):
         return None
     import polars as pl
 
     counts = ("landed", "duplicates", "rejected", "late")
-    rows = Lake(root).scan("checkpoints")
+    rows = lake_of(warehouse).scan("checkpoints")
     found = rows.select(
         *(pl.col(name).sum() for name in counts), pl.col("committed_at").max(), pl.col("watermark").max()
     ).collect()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +48,10 @@ class Kept(Protocol):
 
     def renew(self, marts: duckdb.DuckDBPyConnection) -> None:
         """Do it, in the file that will take the marts' place; ``meta_builds`` has this build's row already."""
+
+
+_COPIES_STAY = timedelta(minutes=10)
+"""Of files that were replaced in a store, on this machine: a worker beside us may be reading them."""
 
 
 class BuildError(YesladderError):
@@ -144,6 +149,8 @@ def build(
         marts = warehouse / MARTS
         last = read_built(marts)
         plan = _plan(lake, ladder, last, batches, full)
+        tell("fetching what has landed")
+        lake.fetch(str(lake.root / file) for files in plan.current.values() for file in files)
         clock.lap("look")
 
         building = warehouse / BUILDING / f"{now:%Y%m%dT%H%M%S%f}-{os.getpid()}" / MARTS
@@ -198,6 +205,7 @@ def build(
         if kept is not None:
             tell("saved funnels")
         warnings += _finish(building, marts, built, kept)
+        lake.forget_copies(built.all_files, older_than=_COPIES_STAY)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
 
@@ -279,7 +287,9 @@ def _judge(
         batch = gate.answer(name, to_check, now)
         if batch.state == "held":
             found = {
-                table: versions_of(lake.root / table, [file.removeprefix(f"{table}/") for file in files], version)
+                table: versions_of(
+                    partial(lake.entry, table), [file.removeprefix(f"{table}/") for file in files], version
+                )
                 for table, files in batch.files.items()
                 for version in [plan.versions[table]]
             }
@@ -335,7 +345,7 @@ def _finish(building: Path, marts: Path, built: Built, kept: Kept | None) -> lis
 
 def _commits(lake: Lake, table: str, last: Built, until: int) -> list[Commit] | None:
     after = last.versions.get(table)
-    commits = None if after is None else read_commits(lake.root / table, after, until)
+    commits = None if after is None else read_commits(partial(lake.entry, table), after, until)
     if commits is None:
         return None
     return [

@@ -34,6 +34,10 @@ class Built:
     versions: Mapping[str, int]
     files: Mapping[str, frozenset[str]]
 
+    @property
+    def all_files(self) -> frozenset[str]:
+        return frozenset().union(*self.files.values())
+
 
 def ladder_hash(ladder: Ladder) -> str:
     """Changes whenever the ladder does: its name, tiers, rules or how it cuts sessions."""

@@ -103,6 +103,8 @@ def _schema_faults(lake: Lake, table: str) -> Iterator[Fault]:
 def _file_faults(lake: Lake, connection: duckdb.DuckDBPyConnection, table: str, file: LoggedFile) -> Iterator[Fault]:
     name, path = f"{table}/{file.path}", lake.root / table / file.path
     try:
+        if lake.store is not None:
+            lake.fetch([str(path)], anew=True)
         size = path.stat().st_size
     except FileNotFoundError:
         yield Fault(name, "the log names it and it is not there", _RESTORE)

@@ -106,6 +106,7 @@ def compact(
     """
     folder = lake.root / table
     paths = [str(folder / file.path) for file in group]
+    lake.fetch(paths)
     frame = pl.scan_parquet(paths, hive_partitioning=False, glob=False).sort(_ORDER[table]).collect()
     expected = sum(file.rows for file in group)
     if len(frame) != expected:
@@ -115,9 +116,9 @@ def compact(
         )
     part = Part(group[0].landed, arrow_rows(frame, table), standing)
     made = lake.replace(table, paths, [part], rearranges=True, now=now, clock=clock)
-    return Compacted(
-        len(group), len(made), sum(file.size for file in group), sum(Path(path).stat().st_size for path in made)
-    )
+    sizes = {file.path: file.size for file in lake.logged(table)}
+    after = sum(sizes[Path(path).relative_to(folder).as_posix()] for path in made)
+    return Compacted(len(group), len(made), sum(file.size for file in group), after)
 
 
 def arrow_rows(frame: pl.DataFrame, table: str) -> pa.Table:

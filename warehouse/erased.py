@@ -92,17 +92,20 @@ class Erased:
             return rows
         return numbered.filter(~pl.col("_row").is_in(hits["_row"].implode())).drop("_row")
 
-    def note(self, warehouse: Path, visitors: Iterable[str]) -> None:
-        """Remember visitors (by hashes) who were not erased and lost a session all the same, before it is lost."""
+    def note(self, warehouse: Path, visitors: Iterable[str]) -> list[Path]:
+        """Remember visitors (by hashes) who were not erased and lost a session all the same, before it is lost.
+
+        Returns the files that are new.
+        """
         new = {hashed(one, self.salt) for one in visitors} - self.people.keys() - _noted(warehouse)
-        if not new:
-            return
         folder = warehouse / ERASURES / _CUT_SHORT
-        folder.mkdir(exist_ok=True)
-        for digest in new:
-            (folder / digest).touch()
-        sync(folder)
-        sync(folder.parent)
+        if new:
+            folder.mkdir(exist_ok=True)
+            for digest in new:
+                (folder / digest).touch()
+            sync(folder)
+            sync(folder.parent)
+        return [folder / digest for digest in new]
 
     def _known(self, ids: Iterable[str]) -> dict[str, datetime]:
         return {one: self.people[digest] for one in ids if (digest := hashed(one, self.salt)) in self.people}

@@ -30,7 +30,7 @@ from warehouse.built import BUILDING, MARTS, read_built
 from warehouse.data_docs import write_batch_index
 from warehouse.erased import ERASURES, Erased, Mode, people_of, receipts, salt_of, unfinished, write_receipt
 from warehouse.lake import Lake
-from warehouse.locks import build_lock, upkeep_lock
+from warehouse.locks import build_lock
 from warehouse.mentions import SOUGHT_FROM, blotted, ids_in_letter
 from warehouse.quality import Gate
 from warehouse.retention import rewrite
@@ -144,15 +144,15 @@ def erase(
     _refuse_nobody(names)
     warehouse = lake.root.parent
     _refuse_another_ladder(warehouse, ladder)
-    with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
+    with lake.upkeep(clock(), patience_s=_PATIENCE_S):
+        lake.pull_erasures()
         if unfinished(warehouse):
             raise UsageError("an earlier erasure was cut short: `yesladder erase` without an id ends it")
         salt_of(warehouse)
         now = clock()
         name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         empty: dict[str, Any] = {"mode": mode, "ids": [], "key": secrets.token_hex(32), "rows": {}, "linked": 0}
-        with lake.nobody_writing(_WRITERS_PATIENCE_S):
-            _write_down(lake, name, empty, names, linked, clock())
+        _have_refused(lake, name, empty, names, linked, clock)
         return _carry_out(lake, ladder, name, gate, progress, clock)
 
 
@@ -172,18 +172,41 @@ def resume(
     """
     warehouse = lake.root.parent
     _refuse_another_ladder(warehouse, ladder)
-    with upkeep_lock(warehouse, clock(), patience_s=_PATIENCE_S):
+    with lake.upkeep(clock(), patience_s=_PATIENCE_S):
+        lake.pull_erasures()
         begun = unfinished(warehouse).get(name)
         if begun is None:
             raise UsageError(f"{ERASURES}/{name}.json is no erasure that was cut short")
-        with lake.nobody_writing(_WRITERS_PATIENCE_S):
-            _write_down(lake, name, begun, begun["ids"], linked, clock())
+        _have_refused(lake, name, begun, begun["ids"], linked, clock)
         return _carry_out(lake, ladder, name, gate, progress, clock)
+
+
+def _have_refused(
+    lake: Lake,
+    name: str,
+    begun: Mapping[str, Any],
+    names: Collection[str],
+    linked: int | None,
+    clock: Callable[[], datetime],
+) -> None:
+    """Look up all that the ids lead to, and have every later commit of every writer refuse it.
+
+    In an object store nobody can be kept waiting: what landed between the looking up and the refusing is found by
+    looking again.
+    """
+    with lake.nobody_writing(_WRITERS_PATIENCE_S):
+        known: Mapping[str, Any] = {}
+        while True:
+            written = _write_down(lake, name, begun, names, linked, clock())
+            lake.tell_erasures()
+            if lake.store is None or (written["ids"], written["rows"]) == (known.get("ids"), known.get("rows")):
+                return
+            known, names = written, written["ids"]
 
 
 def _write_down(
     lake: Lake, name: str, begun: Mapping[str, Any], names: Collection[str], linked: int | None, now: datetime
-) -> None:
+) -> dict[str, Any]:
     """While nobody writes: look up all that the ids lead to, and have every later commit refuse it.
 
     Whatever has landed of theirs is from before the erasure, also where a clock of theirs ran ahead.
@@ -211,6 +234,7 @@ def _write_down(
         "linked": max(len(found.visitors), begun["linked"]),
     }
     write_receipt(warehouse, name, receipt)
+    return receipt
 
 
 def _carry_out(
@@ -241,6 +265,7 @@ def _carry_out(
     people = tuple(begun["people"])
     done = Receipt(name, begun["mode"], at, people, begun["rows"], gone.files, pages, rebuilt)
     write_receipt(warehouse, name, done.to_dict())
+    lake.tell_erasures()
     return done
 
 
@@ -339,7 +364,7 @@ def _rewrite(lake: Lake, ladder: Ladder, begun: Mapping[str, Any], clock: Callab
         own = frame.filter(theirs)
         others = _blotted(table, frame.filter(~theirs), sought)
         if table == "sessions" and erased is not None:  # of a visitor who is nobody, with a user who was erased
-            erased.note(lake.root.parent, set(own["visitor_id"]) - ids)
+            lake.note_erased(erased, set(own["visitor_id"]) - ids)
         if begun["mode"] == "erase" or own.is_empty():
             return others.drop("_row")
         changed = _blotted(table, anonymised(table, own, key, kept), ids)

@@ -9,6 +9,11 @@ settled.  Open sessions need no file of their own: they are exactly the landed e
 The fence: before each commit the table's log is read up to its end and the offsets found there must be the ones this
 writer left; the commit itself then fails if anyone wrote the same partition in between.  Either way ``Fenced`` is
 raised and the writer has lost the partition: it must not go on.
+
+A lake in an object store (``Lake(copies, store)``) keeps the same promise with one means, the store's conditional put:
+a log entry is written only where there is none of its number.  So each commit is made on a log that was read to its
+end, and whatever came in between is looked at before it is tried again; an entry whose answer was lost is known by the
+number that it carries; and no lock has a part in it (docs/decisions/0025-the-lake-on-object-storage.md).
 """
 
 from __future__ import annotations
@@ -16,14 +21,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import time
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 from urllib.parse import unquote
 
 import polars as pl
@@ -37,8 +44,10 @@ from deltalake.transaction import AddAction, RemoveAction
 from ladder.clock import Clock
 from ladder.errors import UsageError, YesladderError
 from ladder.tables import BESIDE, LANDED, TABLES, TIME_COLUMN, Position
-from warehouse.durable import sync
-from warehouse.erased import Erased
+from warehouse.durable import sync, write
+from warehouse.erased import ERASURES, Erased
+from warehouse.locks import Locked, upkeep_lock
+from warehouse.object_store import ObjectStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME = datetime.max.replace(tzinfo=UTC)
@@ -68,6 +77,34 @@ _WRITING = "writing.lock"
 _ATTEMPTS = 5
 """At a commit.  Upkeep commits seldom: that it is in the way twice in a row is luck, five times something else."""
 
+_FAR_ATTEMPTS = 50
+"""At a commit in an object store, where each commit of another is in the way of ours."""
+_FAR_PAUSE_S = 0.2
+"""The longest before another attempt; chance takes a part of it, so that two do not keep meeting."""
+
+_COMMIT_WITHIN_S = 1800.0
+LEFTOVER_AFTER = timedelta(hours=1)
+"""In an object store: a file that is not committed half an hour after it was written never is, and after an hour it
+may be deleted.  In between lie requests that are under way and what clocks differ by."""
+
+_WRITER = "yesladder.writer"
+"""What an entry of the log carries the number of its commit under."""
+
+_ERASED = "erasures"
+"""The transaction that counts erasures: who commits sees in the log that there are new ones."""
+_ERASED_FROM = ("events", "sessions", "rejects")
+
+_REMOVED = "removed"
+"""The folder of what says when files were replaced; in a store nobody can set a file's time."""
+
+_LEASE = "upkeep/until"
+_LEASE_TABLE = "checkpoints"
+_LEASE_FOR = timedelta(minutes=15)
+_RENEW_AFTER_S = 120.0
+
+_FETCHING = 16
+"""Files at a time."""
+
 _TALLY = "tally/"
 
 _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
@@ -75,6 +112,10 @@ _ROW_OFFSET = {"events": "record_offset", "rejects": "record_offset"}
 
 class Fenced(YesladderError):
     """Another writer has taken a partition over; this one must stop and start anew from the lake."""
+
+
+class Gone(YesladderError, FileNotFoundError):
+    """A file of a lake in an object store is not there."""
 
 
 @dataclass(frozen=True)
@@ -106,16 +147,24 @@ class Part(NamedTuple):
 
 
 class Lake:
-    """The tables under one folder, made on first use.  Raises ``UsageError`` for a folder that Delta cannot name."""
+    """The tables under one folder, or in an object store, made on first use.
 
-    def __init__(self, root: Path) -> None:
+    ``root``: the folder; of a lake in a ``store`` that of the copies of its files on this machine, which come with
+    ``fetch`` and go with ``forget_copies``.  All paths of files are within it.  The folder above it is the warehouse.
+    Raises ``UsageError`` for a folder that Delta cannot name.
+    """
+
+    def __init__(self, root: Path, store: ObjectStore | None = None) -> None:
         self.root = root = root.absolute()
+        self.store = store
         self._erased: Erased | None = None
-        if unquote(str(root)) != str(root) or "\\" in str(root):
+        self._erasures: int | None = None
+        self._lease: _Lease | None = None
+        if store is None and (unquote(str(root)) != str(root) or "\\" in str(root)):
             raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
         for name, schema in TABLES.items():
-            if not DeltaTable.is_deltatable(str(root / name)):
-                _make(root / name, schema)
+            if not self._has(name):
+                self._make(name, schema)
 
     def files(self, table: str) -> list[str]:
         """The current Parquet files of a table, as absolute paths; ``landed_date`` stands in the path."""
@@ -124,7 +173,7 @@ class Lake:
     def version_and_files(self, table: str) -> tuple[int, list[str]]:
         """The version of a table's log, and its ``files`` at that version."""
         handle = self.table(table)
-        return handle.version(), sorted(_paths(handle))
+        return handle.version(), sorted(self._paths(table, handle))
 
     def logged(self, table: str) -> list[LoggedFile]:
         """The current files of a table with what the log says of them, by path."""
@@ -148,18 +197,84 @@ class Lake:
         with suppress(DeltaError, OSError):  # a worker may be at it, too
             self.table(table).cleanup_metadata()
 
+    def entry(self, table: str, version: int) -> str | None:
+        """What the log of a table says of one version; None where that has been summed up and cleaned away."""
+        name = _entry(table, version)
+        try:
+            if self.store is not None:
+                return self.store.get(name).decode()
+            return (self.root / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def fetch(self, files: Iterable[str], *, anew: bool = False) -> None:
+        """Have files (as ``files`` gives them) lie on this machine; in a folder they do already.
+
+        ``anew``: also where copies of them do.  Raises ``Gone`` where one was replaced and deleted since it was listed.
+        """
+        store = self.store
+        if store is None:
+            return
+
+        def copy(path: Path) -> None:
+            name = path.relative_to(self.root).as_posix()
+            try:
+                data = store.get(name)
+            except FileNotFoundError:
+                raise Gone(f"{store.at(name)} was replaced and deleted meanwhile; try again") from None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(path, data)
+
+        missing = [path for path in map(Path, files) if anew or not path.exists()]
+        with ThreadPoolExecutor(_FETCHING) as threads:
+            list(threads.map(copy, missing))
+
+    def forget_copies(self, needed: Collection[str], *, older_than: timedelta = timedelta(0)) -> int:
+        """Delete copies of files that are no longer the lake's nor ``needed`` (relative to ``root``); their bytes.
+
+        ``older_than``: only what was fetched that long ago.
+        """
+        if self.store is None:
+            return 0
+        keep = {f"{table}/{file.path}" for table in self.tables() for file in self.logged(table)} | set(needed)
+        freed = 0
+        for path in self.root.glob(f"*/{LANDED.name}=*/*.parquet"):
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                is_old = time.time() - found.st_mtime >= older_than.total_seconds()
+                if is_old and path.relative_to(self.root).as_posix() not in keep:
+                    path.unlink()
+                    freed += found.st_size
+        return freed
+
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Held from before a file is written until the log names it: meanwhile nobody may take it for a leftover."""
+        """Held from before a file is written until the log names it: meanwhile nobody may take it for a leftover.
+
+        In an object store nothing is held: there a commit that takes long is given up before its files count as such.
+        """
+        if self.store is not None:
+            yield
+            return
         with (self.root / _WRITING).open("a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
             yield
 
-    def without_erased(self, table: str, rows: pa.Table) -> pa.Table:
-        """Rows about to be added, without what people who were erased did before that (see ``warehouse.erased``)."""
-        if self._erased is None or self._erased.stale(self.root.parent):
+    def without_erased(self, table: str, rows: pa.Table, handle: DeltaTable) -> pa.Table:
+        """Rows about to be added, without what people who were erased did before that (see ``warehouse.erased``).
+
+        ``handle``: the table as it will be when they are committed.
+        """
+        if table not in _ERASED_FROM:
+            return rows
+        if self.store is not None:
+            erasures = handle.transaction_version(_ERASED)
+            if erasures != self._erasures:
+                self.pull_erasures()
+                self._erased, self._erasures = Erased.read(self.root.parent), erasures
+        elif self._erased is None or self._erased.stale(self.root.parent):
             self._erased = Erased.read(self.root.parent)
-        if self._erased is None or table not in ("events", "sessions", "rejects"):
+        if self._erased is None:
             return rows
         frame = pl.from_arrow(rows)
         if not isinstance(frame, pl.DataFrame):
@@ -167,12 +282,45 @@ class Lake:
         kept = self._erased.filtered(table, frame)
         if table == "sessions" and kept is not frame:
             dropped = frame.join(kept, on=["partition", "session_id"], how="anti")
-            self._erased.note(self.root.parent, dropped["visitor_id"])
+            self.note_erased(self._erased, dropped["visitor_id"])
         return rows if kept is frame else kept.to_arrow()
+
+    def note_erased(self, erased: Erased, visitors: Iterable[str]) -> None:
+        """``Erased.note``, for all machines."""
+        noted = erased.note(self.root.parent, visitors)
+        if self.store is not None:
+            for path in noted:
+                self.store.put(path.relative_to(self.root.parent).as_posix(), b"")
+
+    def pull_erasures(self) -> None:
+        """Learn of what was erased elsewhere; of a lake in a folder all is known already."""
+        if self.store is None:
+            return
+        for one in self.store.list(ERASURES):
+            path = self.root.parent / one.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.suffix == ".json" or not path.exists():  # a receipt changes when its erasure is done
+                write(path, self.store.get(one.name), private=True)
+
+    def tell_erasures(self) -> None:
+        """From now on no writer on any machine commits what the receipts of this warehouse refuse."""
+        if self.store is None:
+            return
+        for path in sorted((self.root.parent / ERASURES).iterdir()):
+            if path.is_file() and path.suffix != ".new":
+                self.store.put(f"{ERASURES}/{path.name}", path.read_bytes())
+        for table in _ERASED_FROM:
+            self._step(table, _ERASED, lambda was: (was or 0) + 1)
 
     @contextmanager
     def nobody_writing(self, patience_s: float) -> Iterator[None]:
-        """Keep all writers of this lake waiting; raises ``YesladderError`` where one is at it all the time."""
+        """Keep all writers of this lake waiting; raises ``YesladderError`` where one is at it all the time.
+
+        In an object store nobody can be kept waiting: see ``leftovers`` and ``tell_erasures`` for what is done there.
+        """
+        if self.store is not None:
+            yield
+            return
         until = time.monotonic() + patience_s
         with (self.root / _WRITING).open("a") as file:
             while True:
@@ -194,24 +342,39 @@ class Lake:
 
     def tables(self) -> list[str]:
         """Those of a checkpoint, and those beside them that somebody has made."""
-        return [*TABLES, *(name for name in BESIDE if DeltaTable.is_deltatable(str(self.root / name)))]
+        return [*TABLES, *(name for name in BESIDE if self._has(name))]
 
     def make(self, name: str) -> None:
         """Make a table ``BESIDE`` the others where it is missing."""
-        if name not in self.tables():
-            _make(self.root / name, BESIDE[name])
+        if not self._has(name):
+            self._make(name, BESIDE[name])
 
     def table(self, name: str) -> DeltaTable:
         """A fresh handle on a table.  Raises ``YesladderError`` for a log that cannot be read."""
         try:
-            return DeltaTable(str(self.root / name))
-        except DeltaError as error:
-            why = str(error).splitlines()[0]  # what follows is where in Rust it happened
-            raise YesladderError(f"the log of the table {self.root / name} cannot be read: {why}") from None
+            return DeltaTable(self._at(name), storage_options=self._options())
+        except (DeltaError, OSError) as error:
+            raise YesladderError(
+                f"the log of the table {self._at(name)} cannot be read: {_first_line(error)}"
+            ) from None
 
     def scan(self, name: str) -> pl.LazyFrame:
         """A table's rows as they are now, without ``landed_date``."""
-        return _scan(self.table(name), name)
+        return self.scan_at(self.table(name), name)
+
+    def scan_at(self, handle: DeltaTable, name: str, since: datetime | None = None) -> pl.LazyFrame:
+        """A table's rows as a handle has them.
+
+        ``since``: without the files that hold nothing from then on, as far as their statistics tell.
+        """
+        files = self._paths(name, handle) if since is None else self._paths_since(name, handle, since)
+        if files:
+            self.fetch(files)
+            return pl.scan_parquet(files, hive_partitioning=False, glob=False)
+        empty = pl.from_arrow((TABLES | BESIDE)[name].empty_table())
+        if not isinstance(empty, pl.DataFrame):
+            raise TypeError(f"table {name} has no columns")
+        return empty.lazy()
 
     def positions(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Position]:
         """How far partitions of sources had come at one moment.
@@ -244,23 +407,33 @@ class Lake:
         Raises ``Fenced`` where ``app`` had not come just as far as ``was`` before: another wrote for it meanwhile.
         """
         with self.writing():
-            added = _added(self.root / table, table, rows, now)
-            for attempt in range(1, _ATTEMPTS + 1):
-                handle.update_incremental()
+            written = self.added(table, rows, now)
+            for attempt in self.attempts():
+                self.read_on(handle, table)
                 if handle.transaction_version(app) != was:
                     raise Fenced(f"{app} of table {table} was committed by another process")
                 try:
-                    _commit(handle, self.root / table, added, {app: version})
+                    self.commit_log(handle, table, written, {app: version})
                     return
                 except CommitFailedError as error:
-                    if attempt == _ATTEMPTS:
+                    if attempt.is_last:
                         raise Fenced(f"table {table}: {error}") from error
 
     def append(self, table: str, rows: pa.Table, *, now: datetime) -> None:
         """Add rows that come from no Kafka offset; all of them become visible at once."""
+        handle = self.table(table)
         with self.writing():
-            rows = self.without_erased(table, rows)
-            _commit(self.table(table), self.root / table, _added(self.root / table, table, rows, now), {})
+            written = self.added(table, self.without_erased(table, rows, handle), now)
+            for attempt in self.attempts():
+                try:
+                    self.commit_log(handle, table, written, {})
+                    return
+                except CommitFailedError as error:
+                    if self.store is None or attempt.is_last:
+                        raise YesladderError(f"table {self._at(table)}: {_first_line(error)}") from error
+                    self.read_on(handle, table)
+                    if self.erased_meanwhile(table, handle):
+                        written = self.added(table, self.without_erased(table, rows, handle), now)
 
     def replace(
         self,
@@ -283,28 +456,292 @@ class Lake:
         For one process at a time; workers, who only add, commit meanwhile as ever.  Raises ``YesladderError`` where a
         file is not the table's any more; nothing has changed then.
         """
+        self._renew()
         handle, folder = self.table(table), self.root / table
-        current = _sizes(handle)
-        removed: list[AddAction | RemoveAction] = []
-        for path in sorted(Path(file).relative_to(folder).as_posix() for file in gone):
-            if path not in current:
-                raise YesladderError(f"{folder / path} is no file of the table {table} any more; nothing was replaced")
-            removed.append(RemoveAction(path, not rearranges, _milliseconds(now), current[path], _partition_of(path)))
+        names = sorted(Path(file).relative_to(folder).as_posix() for file in gone)
+        self._still_current(table, handle, names)
         with self.writing():
-            added = [
-                _write(folder, table, part.rows, part.landed, now, part.standing)
-                for part in parts
-                if part.rows.num_rows
-            ]
-            for action in added:
+            done_at = now if clock is None else clock()
+            self._note_removal(table, names, done_at)
+            written = Written(
+                [self._write(table, part.rows, part.landed, now, part.standing) for part in parts if part.rows.num_rows]
+            )
+            for action in written.added:
                 action.data_change = not rearranges
-            tallies = {_TALLY + name: self.tally(table, name) + more for name, more in (counted or {}).items()}
-            at = (now if clock is None else clock()).timestamp()
-            for file in gone:
-                with suppress(FileNotFoundError):
-                    os.utime(file, (at, at))
-            _commit(handle, folder, [*removed, *added], tallies)
-        return [str(folder / action.path) for action in added]
+            if self.store is None:
+                at = (now if clock is None else clock()).timestamp()
+                for file in gone:
+                    with suppress(FileNotFoundError):
+                        os.utime(file, (at, at))
+            for attempt in self.attempts():
+                current = self._still_current(table, handle, names)
+                removed: list[AddAction | RemoveAction] = [
+                    RemoveAction(path, not rearranges, _milliseconds(now), current[path], _partition_of(path))
+                    for path in names
+                ]
+                tallies = {
+                    _TALLY + name: (handle.transaction_version(_TALLY + name) or 0) + more
+                    for name, more in (counted or {}).items()
+                }
+                try:
+                    self.commit_log(handle, table, written, tallies, removed)
+                    break
+                except CommitFailedError:
+                    if self.store is None or attempt.is_last:
+                        raise
+                    self.read_on(handle, table)
+        return [str(folder / action.path) for action in written.added]
+
+    def _still_current(self, table: str, handle: DeltaTable, names: Iterable[str]) -> dict[str, int]:
+        current = _sizes(handle)
+        for path in names:
+            if path not in current:
+                raise YesladderError(
+                    f"{self._at(table)}/{path} is no file of the table {table} any more; nothing was replaced"
+                )
+        return current
+
+    def leftovers(self) -> list[Leftover]:
+        """Files of a lake in a store that no log names, and since when nobody needs them."""
+        store = self.store
+        if store is None:
+            raise TypeError("the files of a folder have their times themselves")
+        current = {f"{table}/{file.path}" for table in self.tables() for file in self.logged(table)}
+        since: dict[str, datetime] = {}
+        for note in store.list(_REMOVED):
+            told = json.loads(store.get(note.name))
+            at = datetime.fromisoformat(told["at"])
+            for file in told["files"]:
+                since[file] = max(at, since.get(file, at))
+        return [
+            Leftover(one.name, one.size, since.get(one.name), one.changed_at)
+            for table in self.tables()
+            for one in store.list(table)
+            if f"/{LANDED.name}=" in one.name and one.name not in current
+        ]
+
+    def delete(self, names: Collection[str]) -> None:
+        """Delete files of a lake in a store that no log names, and what was noted of their removal."""
+        store = self.store
+        if store is None:
+            raise TypeError("files of a folder are deleted as any others")
+        with ThreadPoolExecutor(_FETCHING) as threads:
+            list(threads.map(store.delete, names))
+        for note in store.list(_REMOVED):
+            told = json.loads(store.get(note.name))
+            if all(file in names or store.look(file) is None for file in told["files"]):
+                store.delete(note.name)
+
+    def _note_removal(self, table: str, names: Sequence[str], at: datetime) -> None:
+        if self.store is not None and names:
+            told = {"at": at.isoformat(), "files": [f"{table}/{name}" for name in names]}
+            self.store.put(f"{_REMOVED}/{table}/{uuid.uuid4()}.json", json.dumps(told).encode())
+
+    @contextmanager
+    def upkeep(self, now: datetime, *, patience_s: float = 0) -> Iterator[None]:
+        """One upkeep at a time, on this machine and, of a lake in a store, on all.
+
+        Raises ``Locked`` where another is at it still after ``patience_s`` seconds.  In a store it is a lease, which
+        spares two from working against each other and no more: should one outlive its lease, the commits of both are
+        checked all the same.
+        """
+        with upkeep_lock(self.root.parent, now, patience_s=patience_s):
+            if self.store is None:
+                yield
+                return
+            self._lease = lease = _Lease(now, time.monotonic())
+            until = time.monotonic() + patience_s
+            while True:
+                try:
+                    self._take_lease(lease)
+                    break
+                except Locked:
+                    if time.monotonic() >= until:
+                        self._lease = None
+                        raise
+                    time.sleep(1)
+            try:
+                yield
+            finally:
+                self._lease = None
+                self._step(_LEASE_TABLE, _LEASE, lambda was: 0 if was == lease.until else was)
+
+    def _take_lease(self, lease: _Lease) -> None:
+        now = lease.now()
+
+        def longer(was: int | None) -> int:
+            if was and was != lease.until and was > _microseconds(now):
+                raise Locked(
+                    f"{self._at(_LEASE_TABLE)}: another machine is at its upkeep; wait for that to end, or, should it"
+                    f" have died, until {_time_of(was):%H:%M:%S} UTC"
+                )
+            return _microseconds(now + _LEASE_FOR)
+
+        lease.until = self._step(_LEASE_TABLE, _LEASE, longer) or 0
+        lease.renewed_at = time.monotonic()
+
+    def _renew(self) -> None:
+        if self._lease is not None and time.monotonic() - self._lease.renewed_at > _RENEW_AFTER_S:
+            self._take_lease(self._lease)
+
+    def _step(self, table: str, app: str, step: Callable[[int | None], int | None]) -> int | None:
+        """Have a transaction's version be what ``step`` makes of it, whoever else is at it; the version."""
+        handle = self.table(table)
+        for attempt in self.attempts():
+            was = handle.transaction_version(app)
+            becomes = step(was)
+            if becomes is None or becomes == was:
+                return was
+            try:
+                self.commit_log(handle, table, Written([]), {app: becomes})
+                return becomes
+            except CommitFailedError as error:
+                if attempt.is_last:
+                    raise YesladderError(f"table {self._at(table)}: {_first_line(error)}") from error
+                self.read_on(handle, table)
+        raise RuntimeError("no attempt was the last")
+
+    def erased_meanwhile(self, table: str, handle: DeltaTable) -> bool:
+        """Whether somebody was erased since ``without_erased`` was last asked, as this handle has it."""
+        is_erased_from = self.store is not None and table in _ERASED_FROM
+        return is_erased_from and handle.transaction_version(_ERASED) != self._erasures
+
+    def attempts(self) -> Iterator[Attempt]:
+        """At a commit; in a store with pauses between them."""
+        most = _ATTEMPTS if self.store is None else _FAR_ATTEMPTS
+        for number in range(1, most + 1):
+            if self.store is not None and number > 1:
+                time.sleep(random.random() * _FAR_PAUSE_S)
+            yield Attempt(number == most)
+
+    def read_on(self, handle: DeltaTable, table: str) -> None:
+        """Read a table's log up to its end.  Raises ``YesladderError`` where a store cannot be reached."""
+        try:
+            handle.update_incremental()
+        except (DeltaError, OSError) as error:
+            if self.store is None:
+                raise
+            raise YesladderError(f"the log of {self._at(table)} cannot be read: {_first_line(error)}") from error
+
+    def added(self, name: str, rows: pa.Table, now: datetime) -> Written:
+        """Rows, written as one file (of none, none)."""
+        return Written([self._write(name, rows, now.astimezone(UTC).date(), now)] if rows.num_rows else [])
+
+    def commit_log(
+        self,
+        handle: DeltaTable,
+        name: str,
+        written: Written,
+        versions: Mapping[str, int],
+        removed: Sequence[AddAction | RemoveAction] = (),
+    ) -> None:
+        """Commit files with the versions, as the next entry of the log that ``handle`` has read.
+
+        Raises ``CommitFailedError`` where nothing was committed since others were before us; in a store for any commit
+        in between, and ``YesladderError`` where it cannot be told whether something was (what is read next tells).
+        """
+        actions = [*removed, *written.added]
+        if self.store is None:
+            _commit(handle, self.root / name, actions, versions)
+            return
+        if time.monotonic() - written.at > _COMMIT_WITHIN_S:
+            raise YesladderError(
+                f"table {self._at(name)}: {_COMMIT_WITHIN_S / 60:.0f} minutes did not do for a commit; nothing was"
+                " committed"
+            )
+        writer, number = str(uuid.uuid4()), handle.version() + 1
+        try:
+            _create_entry(handle, actions, versions, {_WRITER: writer}, 0)
+        except (DeltaError, OSError) as error:
+            # Done all the same where only the answer was lost, or what came after it went wrong.
+            if writer not in (self.entry(name, number) or ""):
+                if isinstance(error, CommitFailedError):
+                    raise
+                raise YesladderError(f"table {self._at(name)}: {_first_line(error)}") from error
+        if number % _CLEAN_EVERY == 0:
+            with suppress(DeltaError, OSError, YesladderError):
+                self.table(name).cleanup_metadata()
+
+    def _has(self, name: str) -> bool:
+        try:
+            return DeltaTable.is_deltatable(self._at(name), storage_options=self._options())
+        except (DeltaError, OSError) as error:
+            raise YesladderError(f"{self._at(name)} cannot be reached: {_first_line(error)}") from None
+
+    def _at(self, name: str) -> str:
+        return str(self.root / name) if self.store is None else self.store.at(name)
+
+    def _options(self) -> dict[str, str] | None:
+        return None if self.store is None else dict(self.store.options)
+
+    def _make(self, name: str, schema: pa.Schema) -> None:
+        """Make an empty table.  Should another process have made it at the same moment, that one is the table."""
+        if self.store is None:
+            (self.root / name).mkdir(parents=True, exist_ok=True)
+        try:
+            DeltaTable.create(
+                self._at(name),
+                schema=schema,
+                partition_by=[LANDED.name],
+                mode="ignore",
+                configuration=_PROPERTIES,
+                storage_options=self._options(),
+                # Else whoever comes second makes it once more, as version 1.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except (DeltaError, OSError) as error:
+            if self._has(name):
+                return
+            if self.store is None:
+                raise
+            raise YesladderError(f"{self._at(name)} cannot be made: {_first_line(error)}") from None
+
+    def _paths(self, table: str, handle: DeltaTable) -> list[str]:
+        """The table's current files; Delta gives them as they stand in an address, a space as ``%20``."""
+        uris = [unquote(uri) for uri in handle.file_uris()]
+        return uris if self.store is None else [str(self.root / table / _within(uri)) for uri in uris]
+
+    def _paths_since(self, table: str, handle: DeltaTable, since: datetime) -> list[str]:
+        """Those files of which some row may have a time of ``since`` or later."""
+        column = LAST_TIME[table]
+        actions = pa.table(handle.get_add_actions(flatten=True))
+        if f"max.{column}" not in actions.column_names:
+            return self._paths(table, handle)
+        kept = pc.fill_null(pc.greater_equal(actions[f"max.{column}"], pa.scalar(since, _TIME)), True)
+        wanted = {unquote(path) for path in actions["path"].filter(kept).to_pylist()}
+        return [path for path in self._paths(table, handle) if _within(path) in wanted]
+
+    def _write(self, name: str, rows: pa.Table, landed: date, now: datetime, standing: str = "") -> AddAction:
+        """One Parquet file, there for good before the log can name it (Delta's own writer does not fsync).
+
+        Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
+        """
+        schema = (TABLES | BESIDE)[name]
+        columns = schema.remove(schema.get_field_index(LANDED.name))
+        rows = rows.select(columns.names).cast(columns)
+        path = f"{LANDED.name}={landed.isoformat()}/{standing and f'{standing}-'}{uuid.uuid4()}.parquet"
+        if self.store is None:
+            size = _write_file(self.root / name, path, rows)
+        else:
+            sink = pa.BufferOutputStream()
+            _write_rows(rows, sink)
+            data = sink.getvalue()
+            self.store.put(f"{name}/{path}", memoryview(data))
+            size = data.size
+        ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], LAST_TIME[name]}}
+        stats = {
+            "numRecords": rows.num_rows,
+            "minValues": {column: _iso(end["min"].as_py()) for column, end in ends.items()},
+            "maxValues": {column: _iso(end["max"].as_py() + timedelta(milliseconds=1)) for column, end in ends.items()},
+        }
+        return AddAction(
+            path=path,
+            size=size,
+            partition_values=_partition_of(path),
+            modification_time=_milliseconds(now),
+            data_change=True,
+            stats=json.dumps(stats),
+        )
 
 
 class Claim:
@@ -358,7 +795,7 @@ class Claim:
             & (pl.col("occurred_at") >= pl.lit(at))
             for p, at in since.items()
         ]
-        events = _scan(self._handles["events"], "events", min(since.values(), default=_END_OF_TIME))
+        events = self._lake.scan_at(self._handles["events"], "events", min(since.values(), default=_END_OF_TIME))
         own = events.filter((pl.col("source") == self._source) & ~pl.col("late"))
         return own.filter(pl.any_horizontal(pl.lit(False), *wanted)).select(columns).collect()
 
@@ -373,7 +810,7 @@ class Claim:
         settled_until = {p: self._time(self._settled_app(p)) for p in begun}
         times = list(settled_until.values())
         since = None if None in times else min((at for at in times if at is not None), default=_END_OF_TIME)
-        events = _scan(self._handles["events"], "events", since).filter(
+        events = self._lake.scan_at(self._handles["events"], "events", since).filter(
             (pl.col("source") == self._source) & ~pl.col("late"),
             pl.any_horizontal(
                 pl.lit(False),
@@ -385,7 +822,7 @@ class Claim:
                 ),
             ),
         )
-        sessions = _scan(self._handles["sessions"], "sessions", since).filter(
+        sessions = self._lake.scan_at(self._handles["sessions"], "sessions", since).filter(
             (pl.col("source") == self._source) & pl.col("partition").is_in(list(settled_until))
         )
         if since is not None:
@@ -415,40 +852,42 @@ class Claim:
             if name == "sessions":
                 for p, position in positions.items():
                     times = {self._newest_app(p): position.newest, self._settled_app(p): position.settled_until}
-                    versions |= {app: (at - _EPOCH) // _MICROSECOND for app, at in times.items() if at is not None}
+                    versions |= {app: _microseconds(at) for app, at in times.items() if at is not None}
             else:
                 versions = {app: version for app, version in versions.items() if version > (self._left[name][app] or 0)}
             if name == "checkpoints":
                 versions |= self._stretches(table, rows["events"])
             self._prove(name, versions)
-            with self._lake.writing():
-                table = self._lake.without_erased(name, table)
-                self._commit(name, _added(self._lake.root / name, name, table, now), versions)
+            self._commit(name, table, versions, now)
             self._left[name].update(versions)
 
-    def _commit(self, name: str, actions: list[AddAction | RemoveAction], versions: Mapping[str, int]) -> None:
-        """Commit what is proven to be ours; again where Delta refuses it for files that upkeep took away meanwhile."""
-        handle = self._handles[name]
-        for attempt in range(1, _ATTEMPTS + 1):
-            before = self._proven[name]
-            # Should this be the log's end the next time, then the commit is ours and nobody else's.
-            self._proven[name] = handle.version() + 1
-            try:
-                _commit(handle, self._lake.root / name, actions, versions)
-                return
-            except CommitFailedError as error:
-                self._proven[name] = before
+    def _commit(self, name: str, rows: pa.Table, versions: Mapping[str, int], now: datetime) -> None:
+        """Commit what is proven to be ours; again where it is refused for what others did, which was nothing to us."""
+        lake, handle = self._lake, self._handles[name]
+        with lake.writing():
+            written = lake.added(name, lake.without_erased(name, rows, handle), now)
+            for attempt in lake.attempts():
+                before = self._proven[name]
+                # Should this be the log's end the next time, then the commit is ours and nobody else's.
+                self._proven[name] = handle.version() + 1
                 try:
-                    self._prove(name, versions)
-                except Fenced as fenced:
-                    raise fenced from error
-                if attempt == _ATTEMPTS:
-                    raise Fenced(f"table {name}: {error}") from error
+                    lake.commit_log(handle, name, written, versions)
+                    return
+                except CommitFailedError as error:
+                    self._proven[name] = before
+                    try:
+                        self._prove(name, versions)
+                    except Fenced as fenced:
+                        raise fenced from error
+                    if attempt.is_last:
+                        raise Fenced(f"table {name}: {error}") from error
+                if lake.erased_meanwhile(name, handle):
+                    written = lake.added(name, lake.without_erased(name, rows, handle), now)
 
     def _prove(self, name: str, apps: Collection[str]) -> None:
         """Read a table's log up to its end; raises ``Fenced`` where another has written of these since we did."""
         handle = self._handles[name]
-        handle.update_incremental()
+        self._lake.read_on(handle, name)
         if handle.version() == self._proven[name]:
             return
         for app in apps:
@@ -465,7 +904,7 @@ class Claim:
             own = pc.and_(pc.equal(on_time["partition"], partition), pc.greater_equal(on_time["record_offset"], first))
             earliest = pc.min(on_time["occurred_at"].filter(own)).as_py()
             if earliest is not None:
-                versions[self._earliest_app(partition)] = (earliest - _EPOCH) // _MICROSECOND
+                versions[self._earliest_app(partition)] = _microseconds(earliest)
         return versions
 
     def _unseen(self, name: str, rows: pa.Table) -> pa.Table:
@@ -507,16 +946,45 @@ class Claim:
         return f"{self._source}/{partition}/earliest"
 
 
-def _make(folder: Path, schema: pa.Schema) -> None:
-    """Make an empty table.  Should another process have made it at the same moment, that one is the table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        DeltaTable.create(
-            str(folder), schema=schema, partition_by=[LANDED.name], mode="ignore", configuration=_PROPERTIES
-        )
-    except CommitFailedError:
-        if not DeltaTable.is_deltatable(str(folder)):
-            raise
+@dataclass(frozen=True)
+class Leftover:
+    """A file in a store that no log names.
+
+    ``removed_at``: when it was replaced, by the clock of who did; None where it never was the log's, as far as is
+    known.  ``changed_at``: when it was written, by the store's clock.
+    """
+
+    name: str
+    size: int
+    removed_at: datetime | None
+    changed_at: datetime
+
+
+class Attempt(NamedTuple):
+    """At a commit."""
+
+    is_last: bool
+
+
+@dataclass
+class Written:
+    """Files that are there and not in the log yet.  ``at``: when they were begun, by the monotonic clock."""
+
+    added: list[AddAction]
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass
+class _Lease:
+    """On a store's upkeep.  ``began``: as the caller told the time; ``until``: in microseconds."""
+
+    began: datetime
+    _monotonic: float
+    until: int = 0
+    renewed_at: float = 0.0
+
+    def now(self) -> datetime:
+        return self.began + timedelta(seconds=time.monotonic() - self._monotonic)
 
 
 def _offset_app(source: str, partition: int) -> str:
@@ -535,51 +1003,52 @@ def _time_of(us: int | None) -> datetime | None:
     return None if us is None else _EPOCH + us * _MICROSECOND
 
 
-def _paths(handle: DeltaTable) -> list[str]:
-    """The table's current files; Delta gives them as they stand in an address, a space as ``%20``."""
-    return [unquote(uri) for uri in handle.file_uris()]
+def _within(path: str) -> str:
+    """A file's path within its table: its day and its name."""
+    return "/".join(path.rsplit("/", 2)[1:])
 
 
-def _paths_since(handle: DeltaTable, column: str, since: datetime) -> list[str]:
-    """Those files of which some row may have a time of ``since`` or later."""
-    actions = pa.table(handle.get_add_actions(flatten=True))
-    if f"max.{column}" not in actions.column_names:
-        return _paths(handle)
-    kept = pc.fill_null(pc.greater_equal(actions[f"max.{column}"], pa.scalar(since, _TIME)), True)
-    wanted = {unquote(path) for path in actions["path"].filter(kept).to_pylist()}
-    return [path for path in _paths(handle) if "/".join(path.rsplit("/", 2)[1:]) in wanted]
+def _entry(table: str, version: int) -> str:
+    return f"{table}/_delta_log/{version:020}.json"
 
 
-def _scan(handle: DeltaTable, name: str, since: datetime | None = None) -> pl.LazyFrame:
-    """A table's rows; without the files that hold nothing from ``since`` on, as far as their statistics tell."""
-    files = _paths(handle) if since is None else _paths_since(handle, LAST_TIME[name], since)
-    if files:
-        return pl.scan_parquet(files, hive_partitioning=False, glob=False)
-    empty = pl.from_arrow((TABLES | BESIDE)[name].empty_table())
-    if not isinstance(empty, pl.DataFrame):
-        raise TypeError(f"table {name} has no columns")
-    return empty.lazy()
+def _first_line(error: Exception) -> str:
+    """What follows is where in Rust it happened."""
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _added(folder: Path, name: str, rows: pa.Table, now: datetime) -> list[AddAction | RemoveAction]:
-    return [_write(folder, name, rows, now.astimezone(UTC).date(), now)] if rows.num_rows else []
+def _microseconds(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
 
 
-def _commit(
-    handle: DeltaTable, folder: Path, actions: list[AddAction | RemoveAction], versions: Mapping[str, int]
+def _create_entry(
+    handle: DeltaTable,
+    actions: Sequence[AddAction | RemoveAction],
+    versions: Mapping[str, int],
+    said: Mapping[str, str] | None = None,
+    retries: int | None = None,
 ) -> None:
-    """Commit files, which are on the disk for good, with the versions."""
-    number = handle.version() + 1
-    transactions = [Transaction(app, version) for app, version in versions.items()]
     handle.create_write_transaction(
-        actions,
+        list(actions),
         mode="append",
         schema=handle.schema(),
         partition_by=[LANDED.name],
-        commit_properties=CommitProperties(app_transactions=transactions),
+        commit_properties=CommitProperties(
+            custom_metadata=None if said is None else dict(said),
+            max_commit_retries=retries,
+            app_transactions=[Transaction(app, version) for app, version in versions.items()],
+        ),
         # By default every commit looks for old logs, which takes longer than the commit.
         post_commithook_properties=PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False),
     )
+
+
+def _commit(
+    handle: DeltaTable, folder: Path, actions: Sequence[AddAction | RemoveAction], versions: Mapping[str, int]
+) -> None:
+    """Commit files, which are on the disk for good, with the versions."""
+    number = handle.version() + 1
+    _create_entry(handle, actions, versions)
     log = folder / "_delta_log"
     clean = False
     # The commit has this number, or a later one if others committed meanwhile.
@@ -594,45 +1063,29 @@ def _commit(
             DeltaTable(str(folder)).cleanup_metadata()
 
 
-def _write(folder: Path, name: str, rows: pa.Table, landed: date, now: datetime, standing: str = "") -> AddAction:
-    """One Parquet file, on the disk for good before the log can name it (Delta's own writer does not fsync).
-
-    Its columns are exactly the table's; rows that lack one, or a value that must be there, are refused.
-    """
-    schema = (TABLES | BESIDE)[name]
-    columns = schema.remove(schema.get_field_index(LANDED.name))
-    rows = rows.select(columns.names).cast(columns)
-    path = f"{LANDED.name}={landed.isoformat()}/{standing and f'{standing}-'}{uuid.uuid4()}.parquet"
+def _write_file(folder: Path, path: str, rows: pa.Table) -> int:
+    """Write a file below a table's folder, on the disk for good; its bytes."""
     target = folder / path
     if not target.parent.exists():
         target.parent.mkdir(exist_ok=True)
         sync(folder)
     with target.open("wb") as file:
-        pq.write_table(
-            rows,
-            file,
-            compression="zstd",
-            compression_level=1,
-            row_group_size=128 * 1024,
-            write_page_checksum=True,
-            use_dictionary=[path for path in _leaves(rows.schema) if path.rpartition(".")[2] not in _HARDLY_REPEAT],
-        )
+        _write_rows(rows, file)
         file.flush()
         os.fsync(file.fileno())
     sync(target.parent)
-    ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], LAST_TIME[name]}}
-    stats = {
-        "numRecords": rows.num_rows,
-        "minValues": {column: _iso(end["min"].as_py()) for column, end in ends.items()},
-        "maxValues": {column: _iso(end["max"].as_py() + timedelta(milliseconds=1)) for column, end in ends.items()},
-    }
-    return AddAction(
-        path=path,
-        size=target.stat().st_size,
-        partition_values=_partition_of(path),
-        modification_time=_milliseconds(now),
-        data_change=True,
-        stats=json.dumps(stats),
+    return target.stat().st_size
+
+
+def _write_rows(rows: pa.Table, sink: IO[bytes] | pa.NativeFile) -> None:
+    pq.write_table(
+        rows,
+        sink,
+        compression="zstd",
+        compression_level=1,
+        row_group_size=128 * 1024,
+        write_page_checksum=True,
+        use_dictionary=[path for path in _leaves(rows.schema) if path.rpartition(".")[2] not in _HARDLY_REPEAT],
     )
 
 

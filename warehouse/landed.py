@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import unquote
 
 
@@ -54,13 +53,16 @@ def change(
     return Change(frozenset(current) - frozenset(clean), rows_removed)
 
 
-def read_commits(table: Path, after: int, until: int) -> list[Commit] | None:
-    """The commits ``after`` < version <= ``until`` of the table in this folder; None where the log lacks one."""
+Log = Callable[[int], str | None]
+"""What a table's log says of a version (``warehouse.lake.Lake.entry``); None where it was cleaned away."""
+
+
+def read_commits(log: Log, after: int, until: int) -> list[Commit] | None:
+    """The commits ``after`` < version <= ``until`` of a table; None where the log lacks one."""
     commits = []
     for version in range(after + 1, until + 1):
-        try:
-            text = (table / "_delta_log" / f"{version:020d}.json").read_text(encoding="utf-8")
-        except FileNotFoundError:
+        text = log(version)
+        if text is None:
             return None
         actions = [json.loads(line) for line in text.splitlines() if line.strip()]
         adds = [action["add"] for action in actions if "add" in action]
@@ -76,11 +78,11 @@ def read_commits(table: Path, after: int, until: int) -> list[Commit] | None:
     return commits
 
 
-def versions_of(table: Path, files: Collection[str], until: int) -> tuple[int, int] | None:
+def versions_of(log: Log, files: Collection[str], until: int) -> tuple[int, int] | None:
     """The first and last version that added any of these files, as far as the log goes back."""
     missing, found = set(files), []
     for version in range(until, -1, -1):
-        commits = read_commits(table, version - 1, version) if missing else None
+        commits = read_commits(log, version - 1, version) if missing else None
         if commits is None:
             break
         if commits[0].added & missing:

@@ -18,7 +18,7 @@ from ladder.tables import TABLES
 from warehouse.compaction import TARGET_BYTES, TARGET_ROWS, Compacted, compact, groups, shelf_of, standing_on
 from warehouse.durable import write
 from warehouse.lake import Lake
-from warehouse.locks import build_lock, upkeep_lock
+from warehouse.locks import build_lock
 from warehouse.retention import first_day_kept, retire
 from warehouse.standing import files_in_marts, standings
 from warehouse.vacuum import Vacuumed, vacuum
@@ -84,7 +84,7 @@ def maintain(
     """
     warehouse = lake.root.parent
     clock = clock or going_on_from(now)
-    with upkeep_lock(warehouse, now):
+    with lake.upkeep(now):
         retired = {} if retain is None else retire(lake, before=first_day_kept(retain, now), now=now, clock=clock)
         compacted = compact_all(
             lake, progress=progress, now=now, clock=clock, target_bytes=target_bytes, target_rows=target_rows

@@ -172,7 +172,7 @@ def run_sql(warehouse: Path, sql: str) -> pa.Table:
     check_reads_only(sql)
     with open_marts(warehouse) as marts:
         if "alerts" in sql.lower():
-            show_alerts(marts, warehouse / "lake")
+            show_alerts(marts, warehouse)
         try:
             return marts.sql(sql).to_arrow_table()
         except duckdb.Error as error:

@@ -109,6 +109,7 @@ def rewrite(
 
     for file in sorted(files, key=lambda file: file.path):
         path = str(lake.root / table / file.path)
+        lake.fetch([path])
         frame = pl.read_parquet(Path(path).read_bytes())
         changed = change(frame)
         if changed.equals(frame):

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ladder.tables import LANDED
-from warehouse.lake import Lake
+from warehouse.lake import LEFTOVER_AFTER, Lake
 
 _WRITERS_PATIENCE_S = 30.0
 
@@ -32,7 +32,11 @@ def vacuum(lake: Lake, needed: Collection[str], *, keep: timedelta, now: datetim
 
     ``needed``: files to keep in any case, relative to the lake's folder.  Needs the upkeep lock, and the build lock, or
     a build under way could lose what it is reading.  Raises ``YesladderError`` where writers never pause.
+    In an object store, where writers cannot be kept waiting, what no log ever named stays for an hour in any case, by
+    the store's clock, and ``needed`` are the copies on this machine.
     """
+    if lake.store is not None:
+        return _vacuum_store(lake, needed, keep=keep, now=now)
     before = (now - keep).timestamp()
     current = _current(lake)
     not_current = [
@@ -53,6 +57,22 @@ def vacuum(lake: Lake, needed: Collection[str], *, keep: timedelta, now: datetim
             with suppress(OSError):  # it holds others
                 folder.rmdir()
     return Vacuumed(len(gone), freed, len(not_current) - len(old))
+
+
+def _vacuum_store(lake: Lake, needed: Collection[str], *, keep: timedelta, now: datetime) -> Vacuumed:
+    store = lake.store
+    if store is None:
+        raise TypeError("this lake is in a folder")
+    found = lake.leftovers()
+    unnamed_until = store.now("upkeep/clock") - max(keep, LEFTOVER_AFTER)
+    gone = [
+        one
+        for one in found
+        if (one.changed_at <= unnamed_until if one.removed_at is None else one.removed_at <= now - keep)
+    ]
+    lake.delete([one.name for one in gone])
+    lake.forget_copies(needed)
+    return Vacuumed(len(gone), sum(one.size for one in gone), len(found) - len(gone))
 
 
 def _current(lake: Lake) -> set[str]:

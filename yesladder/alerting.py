@@ -18,11 +18,12 @@ from yesladder.settings import Settings, read_settings
 if TYPE_CHECKING:
     from answers.alerts_file import MinuteCounts
     from stream.alerts_notice import Alert
+    from warehouse.lake import Lake
 
 
 @click.group(invoke_without_command=True)
 @settings_options(
-    "warehouse", "ladder", "alerts", "brokers", "topic", "step_minutes", "alerts_topic", "replication",
+    "warehouse", "lake", "ladder", "alerts", "brokers", "topic", "step_minutes", "alerts_topic", "replication",
     "security_protocol", "sasl_mechanism", "username", "alerts_group", "session_timeout", "alerts_host", "alerts_port",
 )  # fmt: skip
 @log_level_option
@@ -71,10 +72,9 @@ def list_(only_open: bool, last: int, as_json: bool, **options: Any) -> None:
     """
     from answers.alerts_list import AlertsList, alerts_of
     from warehouse.alerts_table import read_alerts
-    from warehouse.lake import Lake
 
     settings = read_settings(**options)
-    found = alerts_of(read_alerts(Lake(_lake_folder(settings))), only_open=only_open)[-last:]
+    found = alerts_of(read_alerts(_lake(settings)), only_open=only_open)[-last:]
     if as_json:
         print_json({"alerts": [alert.to_dict() for alert in found]})
     else:
@@ -182,11 +182,10 @@ def test_(as_json: bool, **options: Any) -> None:
         sys.exit(1)
 
 
-def _lake_folder(settings: Settings) -> Path:
-    root = settings.warehouse / "lake"
-    if not root.exists():
+def _lake(settings: Settings) -> Lake:
+    if not settings.has_lake():
         raise UsageError(f"{settings.warehouse} holds no lake yet (or point --warehouse at another folder)")
-    return root
+    return settings.open_lake()
 
 
 @alerts.command()
@@ -268,11 +267,10 @@ def backtest(
 
 def _lake_counts(settings: Settings) -> MinuteCounts:
     from answers.alerts_file import MinuteCounts
-    from warehouse.lake import Lake
     from yesladder.alerts_history import read_past
 
     config, ladder = settings.load_alerts(), settings.load_ladder()
-    past = read_past(Lake(_lake_folder(settings)), ladder, config.segments, f"kafka:{settings.topic}")
+    past = read_past(_lake(settings), ladder, config.segments, f"kafka:{settings.topic}")
     if not len(past.asks):
         raise UsageError(f"the lake of {settings.warehouse} holds no asks of the ladder {ladder.name}")
     return MinuteCounts.of_past(past, ladder.tiers, config.segments)

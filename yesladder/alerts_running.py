@@ -25,7 +25,6 @@ from warehouse.alerts_outbox import Outbox
 from warehouse.alerts_snapshots import Snapshots
 from warehouse.alerts_table import AlertsTable
 from warehouse.built import ladder_hash
-from warehouse.lake import Lake
 from yesladder.alerts_history import read_past
 from yesladder.ports import check_port
 from yesladder.settings import Settings, secret
@@ -55,7 +54,7 @@ def run_alerts(settings: Settings, say: Callable[[Alert], None], *, loglevel: st
     sinks = sinks_in_force(config)
     if settings.alerts_port != 0:
         check_port(settings.alerts_host, settings.alerts_port, "--alerts-port")
-    lake = Lake(settings.warehouse / "lake")
+    lake = settings.open_lake()
     outbox = Outbox(folder_of(settings.warehouse) / "deliveries.sqlite")
     watched = Watched(
         ladder=ladder.name,

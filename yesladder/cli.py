@@ -108,23 +108,24 @@ _CONNECTION = ("brokers", "topic", "partitions", "replication", "security_protoc
     show_default=True,
     help="Where the demo keeps its data; a former demo there is replaced.",
 )
+@click.option("--lake", metavar="URL", help="Keep its lake below this address, such as s3://BUCKET/FOLDER.")
 @_json_option
-def demo(events: int | None, dataset: str, folder: Path, as_json: bool) -> None:
+def demo(events: int | None, dataset: str, folder: Path, lake: str | None, as_json: bool) -> None:
     """The whole road on real data: HTTP, Kafka, worker, lake, SQL, tier table, report.  Ends by itself.
 
     Example: yesladder demo --dataset simulated --events 20000
     """
     from yesladder.demo import run_demo
 
-    result = run_demo(dataset, events, folder, quiet=as_json)
+    result = run_demo(dataset, events, folder, lake=lake, quiet=as_json)
     if as_json:
         _print_json(result)
 
 
 @cli.command()
 @settings_options(
-    "warehouse", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes", "build_every",
-    "step_minutes", "alerts",
+    "warehouse", "lake", "ladder", "brokers", "topic", "host", "port", "write_keys", "spool", "spool_bytes",
+    "build_every", "step_minutes", "alerts",
     "dashboard_host", "dashboard_port",
 )  # fmt: skip
 @click.option(
@@ -172,7 +173,7 @@ def collect(**options: Any) -> None:
 
 @cli.command()
 @settings_options(
-    "warehouse", "ladder", *_CONNECTION, "group", "checkpoint_interval", "checkpoint_events", "idle_after",
+    "warehouse", "lake", "ladder", *_CONNECTION, "group", "checkpoint_interval", "checkpoint_events", "idle_after",
     "session_timeout", "instance", "max_reject_share", "max_reject_run", "step_minutes", "alerts", "worker_host",
     "worker_port",
 )  # fmt: skip
@@ -225,7 +226,7 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "lake", "ladder")
 @click.option(
     "--map", "mapping", help="Columns of csv and parquet files: visitor=COL,event=COL,time=COL[,user=COL,id=COL]."
 )
@@ -351,7 +352,7 @@ def simulate(
 
 
 @cli.command()
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "lake", "ladder")
 @click.option("--full", is_flag=True, help="Build every mart from scratch.")
 @click.option("--accept", is_flag=True, help="Let in what the quality gate holds back.")
 @click.option("--wait", is_flag=True, help="Load everything, then begin as soon as there are sessions.")
@@ -400,7 +401,7 @@ def build(full: bool, accept: bool, wait: bool, funnels: Path, as_json: bool, **
 
 
 @cli.command()
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "lake", "ladder")
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -432,7 +433,7 @@ def resessionise(since: datetime | None, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@settings_options("warehouse", "keep", "retain")
+@settings_options("warehouse", "lake", "keep", "retain")
 @click.option("--check", is_flag=True, help="Change nothing; read every file to its end and compare it with the log.")
 @_json_option
 def maintain(check: bool, as_json: bool, **options: Any) -> None:
@@ -466,7 +467,7 @@ def maintain(check: bool, as_json: bool, **options: Any) -> None:
 
 @cli.command()
 @click.argument("visitors", nargs=-1, metavar="[VISITOR]...")
-@settings_options("warehouse", "ladder")
+@settings_options("warehouse", "lake", "ladder")
 @click.option("--anonymise", is_flag=True, help="Keep what happened and the counts, under new random ids.")
 @click.option("--dry-run", is_flag=True, help="Say whom and what it would be, and change nothing.")
 @click.option("--linked", type=click.IntRange(min=1), help="Needed for more than 20 visitors: how many they are.")
@@ -523,9 +524,8 @@ def erase(
 def _check(lake: Lake, as_json: bool) -> None:
     """Leave with 1 where the lake is not what its log says."""
     from warehouse.check import check, files_to_look_at
-    from warehouse.locks import upkeep_lock
 
-    with upkeep_lock(lake.root.parent, datetime.now(UTC)):
+    with lake.upkeep(datetime.now(UTC)):
         total = files_to_look_at(lake)
         with progress_bar("checking", total, quiet=as_json) as advance:
             faults = check(lake, progress=advance)
@@ -651,7 +651,7 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
 
 
 @cli.command()
-@settings_options("warehouse", "ladder", *_CONNECTION)
+@settings_options("warehouse", "lake", "ladder", *_CONNECTION)
 @_json_option
 def doctor(as_json: bool, **options: Any) -> None:
     """What is wrong with this installation, and the fix.
@@ -671,15 +671,12 @@ def doctor(as_json: bool, **options: Any) -> None:
 
 
 def _lake(settings: Settings, *, must_exist: bool = False) -> Lake:
-    from warehouse.lake import Lake
-
-    root = settings.warehouse / "lake"
-    if must_exist and not root.exists():
+    if must_exist and not settings.has_lake():
         raise UsageError(
             f"{settings.warehouse} holds no lake yet; `yesladder backfill`, `yesladder up` or a worker makes one "
-            "(or point --warehouse at another folder)"
+            "(or point --warehouse at another folder, or --lake at another address)"
         )
-    return Lake(root)
+    return settings.open_lake()
 
 
 @contextmanager

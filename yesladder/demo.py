@@ -32,7 +32,7 @@ from yesladder import datasets
 from yesladder.landing import PATIENCE_S, wait_for, wait_until_landed
 from yesladder.processes import Part
 from yesladder.progress import bars
-from yesladder.settings import environment_without_settings
+from yesladder.settings import environment_without_settings, read_settings
 from yesladder.simulated import LADDER, simulated_messages
 
 BATCH = 100
@@ -55,11 +55,15 @@ class Input:
     attribution: str | None
 
 
-def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> dict[str, Any]:
-    """Send, sessionise, build, tell.  The result is the ``--json`` of ``demo``."""
+def run_demo(dataset: str, events: int | None, folder: Path, *, lake: str | None = None, quiet: bool) -> dict[str, Any]:
+    """Send, sessionise, build, tell.  The result is the ``--json`` of ``demo``.
+
+    ``lake``: the address below which this demo's lake is to be, in a folder of its own; None: it is in ``folder``.
+    """
     began = time.monotonic()
     seconds: dict[str, float] = {}
     _make_room(folder)
+    at = _lake_of(folder, lake)
     given = _input(dataset, events, folder)
     console = Console(stderr=True, quiet=quiet)
     console.print(f"[bold]{given.total:,} events[/] on the way: client → collector → Kafka → worker → lake → SQL → you")
@@ -77,12 +81,11 @@ def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> 
         begun = time.monotonic()
         sending = progress.add_task("sending over HTTP", total=given.total, note="")
         landing = progress.add_task("landing in the lake", total=given.total, note="")
-        lake = Lake(folder / "lake")
         sent = _send(collector_url, given, lambda n: progress.advance(sending, n))
         seconds["send"] = time.monotonic() - begun
         # Loads for some seconds; the worker is still at work meanwhile.
         gate = stack.enter_context(Gate())
-        wait_until_landed(broker.connection, TOPIC, lake, worker, lambda n: progress.update(landing, completed=n))
+        wait_until_landed(broker.connection, TOPIC, at, worker, lambda n: progress.update(landing, completed=n))
         if worker.stop() != 0:
             raise YesladderError(f"the worker did not stop cleanly: {worker.last_words()}")
         progress.update(landing, completed=given.total)
@@ -90,10 +93,16 @@ def run_demo(dataset: str, events: int | None, folder: Path, *, quiet: bool) -> 
 
         begun = time.monotonic()
         building = progress.add_task("checking, building marts", total=1, note="")
-        _build(lake, given.ladder, gate, lambda words: progress.update(building, note=words))
+        _build(at, given.ladder, gate, lambda words: progress.update(building, note=words))
         progress.update(building, completed=1, note="")
         seconds["build"] = time.monotonic() - begun
     return _tell(folder, given, sent, seconds, began, quiet=quiet)
+
+
+def _lake_of(folder: Path, url: str | None) -> Lake:
+    """Made before its parts start, which then know where it is."""
+    below = None if url is None else f"{url.rstrip('/')}/demo-{datetime.now(UTC):%Y%m%dT%H%M%S}"
+    return read_settings(warehouse=folder, lake=below).open_lake()
 
 
 def _make_room(folder: Path) -> None:

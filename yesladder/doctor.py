@@ -146,12 +146,10 @@ def _of_spool(settings: Settings, now: datetime) -> Iterator[Finding]:
 
 
 def _of_lag(settings: Settings, ends: Mapping[int, int]) -> Finding:
-    from warehouse.lake import Lake
-
-    if not (settings.warehouse / "lake").exists():
+    if not settings.has_lake():
         return Finding("note", "worker", "nothing has landed from this topic", "`yesladder worker`")
     try:
-        claim = Lake(settings.warehouse / "lake").claim(f"kafka:{settings.topic}", list(ends))
+        claim = settings.open_lake().claim(f"kafka:{settings.topic}", list(ends))
     except YesladderError as error:
         return Finding("problem", "worker", str(error), _CHECK)
     behind = {p: end - claim.next_offset(p) for p, end in ends.items()}
@@ -169,16 +167,15 @@ def _of_lag(settings: Settings, ends: Mapping[int, int]) -> Finding:
 
 
 def _of_warehouse(settings: Settings, now: datetime) -> Iterator[Finding]:
-    from warehouse.lake import Lake
     from warehouse.query import freshness
 
-    if not (settings.warehouse / "lake").exists():
+    if not settings.has_lake():
         yield Finding(
             "note", "warehouse", f"there is none in {settings.warehouse}", "`yesladder demo`, `backfill` or `up`"
         )
         return
     try:
-        fresh = freshness(Lake(settings.warehouse / "lake"))
+        fresh = freshness(settings.open_lake())
     except UsageError as error:
         yield Finding("note", "marts", str(error), "`yesladder build`")
         return

@@ -28,7 +28,6 @@ from stream.resessionise import ENTRY, SESSION_KEY, entries, repair
 from stream.sessions import HELD
 from warehouse.erased import suspects, unfinished
 from warehouse.lake import Lake, Part
-from warehouse.locks import upkeep_lock
 from warehouse.standing import standings
 
 _BUCKET_IDS = 20_000_000
@@ -101,7 +100,8 @@ def resessionise(
     erasure was cut short: half of a person's rows may have other ids then.
     """
     clock = going_on_from(now)
-    with upkeep_lock(lake.root.parent, now):
+    with lake.upkeep(now):
+        lake.pull_erasures()
         if unfinished(lake.root.parent):
             raise YesladderError("an erasure was cut short and must be ended first: `yesladder erase` without an id")
         progress("looking for late events and copies")
@@ -300,6 +300,7 @@ def _of_visitors(rows: pl.LazyFrame, source: str, visitors: pl.DataFrame) -> pl.
 def _scan(lake: Lake, table: str, since: date | None = None) -> pl.LazyFrame:
     """A table's rows with their ``file`` and ``row`` number over all files, of what landed ``since`` a day."""
     files = [file for file in lake.files(table) if since is None or _landed(file) >= since]
+    lake.fetch(files)
     if not files:
         return lake.scan(table).limit(0).with_columns(file=pl.lit(""), row=pl.lit(0, pl.UInt32))
     return pl.scan_parquet(files, hive_partitioning=False, glob=False, include_file_paths="file", row_index_name="row")

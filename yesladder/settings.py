@@ -21,6 +21,7 @@ from ladder.tiers import MAX_DURATION, Ladder, builtin_ladder, load_ladder
 if TYPE_CHECKING:  # they bring numpy, or httpx, along
     from answers.sending import Carriers
     from stream.alerts_config import AlertsConfig
+    from warehouse.lake import Lake
 
 PREFIX = "YESLADDER_"
 
@@ -37,13 +38,27 @@ def _duration(value: Any) -> Any:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+def _folder(value: Any) -> Any:
+    if isinstance(value, str) and "://" in value:
+        raise ValueError("must be a folder: the marts are a file of this machine; the lake's address is --lake's")
+    return value
+
+
+Folder = Annotated[Path, BeforeValidator(_folder)]
+
+
 class Settings(BaseSettings):
     """Where things are and how they run."""
 
     # Empty variables are what docker compose and CI make of variables that are not set.
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore", env_ignore_empty=True)
 
-    warehouse: Path = Field(Path("warehouse-data"), description="folder of the lake, the marts and the reports")
+    warehouse: Folder = Field(Path("warehouse-data"), description="folder of the lake, the marts and the reports")
+    lake: str | None = Field(
+        None,
+        description="where the lake is: s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or "
+        "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/FOLDER; without it WAREHOUSE/lake",
+    )
     ladder: Path | None = Field(
         None, description="the ladder file; without it ./ladder.toml, else the built-in five tiers"
     )
@@ -130,7 +145,8 @@ class Settings(BaseSettings):
     smtp_password: SecretStr | None = Field(None, description="password at it")
     smtp_from: str | None = Field(None, description="whom the mails are from: an address, or `Name <address>`")
     s3_endpoint: str | None = Field(
-        None, description="address of the S3 server for reports, where it is not Amazon's, such as http://minio:9000"
+        None,
+        description="address of the S3 server for reports and the lake, if not Amazon's, such as http://minio:9000",
     )
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
     upkeep_every: Duration = Field(
@@ -142,6 +158,19 @@ class Settings(BaseSettings):
     retain: Duration | None = Field(
         None, description="rows from before the day that lies this long ago are deleted; without it, none are"
     )
+
+    def has_lake(self) -> bool:
+        """Whether there is a lake, or an address where one is to be."""
+        from warehouse.located import has_lake
+
+        return self.lake is not None or has_lake(self.warehouse)
+
+    def open_lake(self) -> Lake:
+        """The lake, made on first use.  Raises what ``warehouse.located.lake_of`` does."""
+        from warehouse.located import lake_of
+
+        endpoint = self.s3_endpoint or os.environ.get("AWS_ENDPOINT_URL")
+        return lake_of(self.warehouse, self.lake, {"AWS_ENDPOINT_URL": endpoint} if endpoint else {})
 
     def load_ladder(self) -> Ladder:
         """The ladder in force.  Raises ``UsageError`` for a wrong file."""

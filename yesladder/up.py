@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -18,7 +18,7 @@ from ladder.durations import format_duration
 from ladder.errors import UsageError, YesladderError
 from producers.embedded import EmbeddedBroker
 from warehouse.built import MARTS
-from warehouse.lake import Lake
+from warehouse.located import LOCAL, POINTER
 from warehouse.maintain import last_upkeep
 from yesladder.dashboarding import SHOWING_AT, dashboard_options, doors_of
 from yesladder.landing import wait_for, wait_until_landed
@@ -46,6 +46,7 @@ def run_up(settings: Settings, kafka_port: int, *, with_dashboard: bool = True) 
         doors_of(settings)  # and a dashboard that would be open to everybody
     logs = settings.warehouse / "logs"
     logs.mkdir(parents=True, exist_ok=True)
+    lake = settings.open_lake()  # from here on the parts know where it is
     with ExitStack() as stack:
         topic, embedded = settings.topic, settings.brokers is None
         if settings.brokers is None:
@@ -76,7 +77,6 @@ def run_up(settings: Settings, kafka_port: int, *, with_dashboard: bool = True) 
         worker = Part("worker", ["worker", *worker_options], logs / "worker.log")
         stack.callback(worker.stop)
         if embedded:
-            lake = Lake(settings.warehouse / "lake")
             connection = settings.connection(brokers)
             stack.callback(lambda: wait_until_landed(connection, topic, lake, worker))
         listen = ["--host", settings.host, "--port", str(settings.port)]
@@ -212,13 +212,13 @@ def until_upkeep(settings: Settings, now: datetime) -> float:
     every = settings.upkeep_every.total_seconds()
     if every == 0:
         return math.inf
-    since = last_upkeep(settings.warehouse) or _made_at(settings.warehouse / "lake")
+    since = last_upkeep(settings.warehouse) or _made_at(settings.warehouse)
     return every if since is None else max(0.0, every - (now - since).total_seconds())
 
 
-def _made_at(lake: Path) -> datetime | None:
-    """When the lake got its tables, of which none is added later."""
-    try:
-        return datetime.fromtimestamp(lake.stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return None
+def _made_at(warehouse: Path) -> datetime | None:
+    """When the lake got its tables, of which none is added later; in a store, when this warehouse came to it."""
+    for path in (warehouse / LOCAL, warehouse / POINTER):
+        with suppress(FileNotFoundError):
+            return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return None

@@ -405,7 +405,7 @@ def test_alerts_are_those_of_the_lake(chromium: Chromium, shop: Served) -> None:
 
 def test_the_hour_before_an_alert_was_told_is_that_of_the_table(chromium: Chromium, shop: Served) -> None:
     with duckdb.connect() as lake:
-        show_alerts(lake, shop.shown.folder / "lake")
+        show_alerts(lake, shop.shown.folder)
         [(series,)] = lake.execute("select series from alerts where alert_id = 'a1' and what = 'raised'").fetchall()
     wanted = []
     for one in json.loads(series):

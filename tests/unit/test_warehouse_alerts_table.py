@@ -77,10 +77,10 @@ def test_a_lost_file_of_it_is_found(lake: Lake) -> None:
 
 def test_duckdb_sees_it_as_it_is_now(lake: Lake) -> None:
     with duckdb.connect() as connection:
-        show_alerts(connection, lake.root)
+        show_alerts(connection, lake.root.parent)
         assert connection.execute("select notice_id, fall, minute from alerts").fetchall() == []
         AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
-        show_alerts(connection, lake.root)
+        show_alerts(connection, lake.root.parent)
         assert connection.execute("select notice_id, fall from alerts").fetchall() == [("n1", 0.4)]
 
 
@@ -93,7 +93,7 @@ def test_a_table_of_before_a_column_is_read_without_it(lake: Lake, monkeypatch: 
     assert "series" not in lake.scan("alerts").collect().columns
     assert read_alerts(lake).select("notice_id", "series").rows() == [("n1", None)]
     with duckdb.connect() as connection:
-        show_alerts(connection, lake.root)
+        show_alerts(connection, lake.root.parent)
         assert connection.execute("select notice_id, series, headline from alerts").fetchall() == [("n1", None, "h")]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -97,7 +98,7 @@ def test_compaction_keeps_every_row_sorts_by_visitor_and_time_and_says_that_noth
         assert now.equals(now.sort("visitor_id", time, maintain_order=True))
         key = ["event_id"] if table == "events" else ["session_id"]
         assert now.sort(key).equals(rows.sort(key))
-    commits = read_commits(lake.root / "events", version, lake.versions()["events"])
+    commits = read_commits(partial(lake.entry, "events"), version, lake.versions()["events"])
     assert commits is not None
     assert [(len(c.removed), len(c.added), c.rearranges) for c in commits] == [(10, 1, True)]
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
@@ -20,6 +22,7 @@ from ladder.events import Event
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES, TIME_COLUMN, Position
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
+from tests.suites.object_store import S3
 from warehouse.lake import Claim, Fenced, Lake, Part
 from warehouse.landed import read_commits
 
@@ -29,8 +32,18 @@ COLUMNS = ["partition", "visitor_id", "occurred_at", "event_id"]
 
 
 @pytest.fixture
-def lake(tmp_path: Path) -> Lake:
+def in_a_folder(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "a lake's [name] is * and ? at 5%")
+
+
+@pytest.fixture(params=["folder", "s3"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
+    """One suite for both: whatever a lake promises, it promises in either place."""
+    if request.param == "s3":
+        s3: S3 = request.getfixturevalue("s3")
+        return s3.lake(tmp_path / "the copies of a lake's [name] are * and ? at 5%")
+    found: Lake = request.getfixturevalue("in_a_folder")
+    return found
 
 
 @pytest.mark.parametrize("name", ["100%20 pages", "back\\slash"])
@@ -90,6 +103,7 @@ def ids(lake: Lake) -> list[str]:
 
 
 def by_duckdb(lake: Lake, name: str, columns: Sequence[str]) -> pa.Table:
+    lake.fetch(lake.files(name))
     with duckdb.connect() as connection:
         files = f"read_parquet({lake.files(name)}, hive_partitioning = true)"
         return connection.execute(f"select {', '.join(columns)} from {files} order by 1").to_arrow_table()
@@ -110,7 +124,24 @@ def test_a_new_lake_has_empty_tables_with_the_declared_columns(lake: Lake) -> No
 def test_opening_an_existing_lake_changes_nothing(lake: Lake) -> None:
     lake.claim(SOURCE, [0]).commit(rows(events=events(("a", 0, 0))), {0: at(1)}, NOON)
     versions = lake.versions()
-    assert Lake(lake.root).versions() == versions == {"events": 1, "rejects": 0, "checkpoints": 0, "sessions": 1}
+    assert (
+        Lake(lake.root, lake.store).versions()
+        == versions
+        == {"events": 1, "rejects": 0, "checkpoints": 0, "sessions": 1}
+    )
+
+
+def test_workers_may_make_the_lake_at_the_same_moment_in_a_store(tmp_path: Path, s3: S3) -> None:
+    start, store = Barrier(4), s3.store()
+
+    def make(warehouse: Path) -> Lake:
+        start.wait()
+        return s3.lake(warehouse, store.url)
+
+    with ThreadPoolExecutor(4) as makers:
+        made = list(makers.map(make, [tmp_path / str(n) for n in range(4)]))
+    made[0].claim(SOURCE, [0]).commit(rows(), {0: at(1)}, NOON)
+    assert [one.versions() for one in made] == [{"events": 0, "rejects": 0, "checkpoints": 0, "sessions": 1}] * 4
 
 
 def test_workers_may_make_the_lake_at_the_same_moment(tmp_path: Path) -> None:
@@ -342,9 +373,8 @@ def test_what_is_settled_is_not_read_again_also_beside_a_partition_that_is_new(
     assert sum(len(files) for files in read) == files_read
 
 
-def test_the_position_survives_the_summing_up_and_the_cleaning_of_the_log(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_position_survives_the_summing_up_and_the_cleaning_of_the_log(in_a_folder: Lake) -> None:
+    lake = in_a_folder
     lake.claim(SOURCE, [3]).commit(rows(), {3: at(7, 1, 1)}, NOON)
     stale, resting = lake.claim(SOURCE, [0]), lake.claim(SOURCE, [3])
     claim = lake.claim(SOURCE, [0])
@@ -406,7 +436,7 @@ def test_every_reader_sees_the_same_rows_with_the_declared_types(lake: Lake) -> 
         by_polars = lake.scan(name).collect().to_arrow()
         assert duck.cast(schema).to_pylist() == by_delta.to_pylist()
         assert by_polars.cast(without_landed(schema)).to_pylist() == by_delta.drop_columns(LANDED.name).to_pylist()
-        assert pa.parquet.read_schema(lake.files(name)[0]) == without_landed(schema)
+        assert pq.read_schema(lake.files(name)[0]) == without_landed(schema)
         assert by_delta.num_rows == 1
 
 
@@ -418,6 +448,7 @@ def test_a_files_statistics_are_right_and_never_cut_a_row_off(lake: Lake) -> Non
     claim.commit(rows(events=landed, sessions=[session(0, ("a", 0), ("b", 10))]), {0: at(2)}, NOON)
     (action,) = pa.table(lake.table("events").get_add_actions(flatten=True)).to_pylist()
     assert action["num_records"] == 2
+    lake.fetch(lake.files("events"))
     assert action["size_bytes"] == Path(lake.files("events")[0]).stat().st_size
     assert action["min.occurred_at"] == NOON
     assert action["max.occurred_at"] == NOON + timedelta(minutes=10, milliseconds=1)
@@ -439,10 +470,13 @@ def test_statistics_are_kept_for_the_tables_time(lake: Lake, name: str) -> None:
 def test_only_finished_files_are_named_by_the_log_and_what_a_crash_leaves_is_not_read(lake: Lake) -> None:
     lake.claim(SOURCE, [0]).commit(rows(events=events(("a", 0, 0))), {0: at(1)}, NOON)
     (file,) = lake.files("events")
-    (Path(file).parent / "left-by-a-crash.parquet").write_bytes(b"PAR1")
+    if lake.store is not None:
+        lake.store.put(f"events/landed_date={NOON.date()}/left-by-a-crash.parquet", b"PAR1")
+    else:
+        (Path(file).parent / "left-by-a-crash.parquet").write_bytes(b"PAR1")
     assert lake.files("events") == [file]
     assert ids(lake) == ["a"]
-    entry = json.loads((lake.root / "events" / "_delta_log" / f"{1:020}.json").read_text().splitlines()[0])
+    entry = json.loads((lake.entry("events", 1) or "").splitlines()[0])
     assert entry.keys() & {"add", "txn", "commitInfo"}
 
 
@@ -475,6 +509,7 @@ def test_files_are_replaced_in_one_commit_while_a_worker_goes_on(lake: Lake) -> 
     claim.commit(rows(events=events(("e3", 3, 3))), {0: at(4)}, NOON)
     assert ids(lake) == ["e0", "e1", "e2", "e3"]
     assert not set(old) & set(lake.files("events"))
+    (lake.fetch if lake.store is not None else list)(old)
     assert all(Path(file).exists() for file in old)
     landed = [Path(file).parent.name for file in lake.files("events")]
     assert sorted(landed) == ["landed_date=2026-02-01", "landed_date=2026-03-01", "landed_date=2026-03-01"]
@@ -487,7 +522,7 @@ def test_the_log_says_whether_a_replacement_changed_rows(lake: Lake, rearranges:
     kept = lake.scan("events").collect().to_arrow()
     before = lake.versions()["events"]
     lake.replace("events", lake.files("events"), [Part(NOON.date(), kept)], rearranges=rearranges, now=NOON)
-    commits = read_commits(lake.root / "events", before, before + 1)
+    commits = read_commits(partial(lake.entry, "events"), before, before + 1)
     assert commits is not None
     assert (len(commits[0].added), len(commits[0].removed), commits[0].rearranges) == (1, 1, rearranges)
 

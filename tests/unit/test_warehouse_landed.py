@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
@@ -67,10 +66,8 @@ def test_a_log_that_forgot_means_starting_over() -> None:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Path:
-    """A table's folder with three commits: an append, a compaction, one without files."""
-    log = tmp_path / "_delta_log"
-    log.mkdir()
+def log() -> dict[int, str]:
+    """A table's log of three commits: an append, a compaction, one without files."""
     commits: list[list[dict[str, object]]] = [
         [{"protocol": {}}, {"add": {"path": "landed_date=2026-01-01/a%20b.parquet", "dataChange": True}}],
         [
@@ -79,29 +76,26 @@ def table(tmp_path: Path) -> Path:
         ],
         [{"commitInfo": {}}],
     ]
-    for version, actions in enumerate(commits):
-        text = "\n".join(json.dumps(action) for action in actions)
-        (log / f"{version:020d}.json").write_text(text + "\n")
-    return tmp_path
+    return {n: "\n".join(json.dumps(action) for action in actions) + "\n" for n, actions in enumerate(commits)}
 
 
-def test_commits_are_read_from_the_log(table: Path) -> None:
-    assert read_commits(table, -1, 2) == [
+def test_commits_are_read_from_the_log(log: dict[int, str]) -> None:
+    assert read_commits(log.get, -1, 2) == [
         appended(0, "landed_date=2026-01-01/a b.parquet"),
         compacted(1, {"landed_date=2026-01-01/a b.parquet"}, {"landed_date=2026-01-01/c.parquet"}),
         Commit(2, frozenset(), frozenset(), rearranges=False),
     ]
-    assert read_commits(table, 2, 2) == []
+    assert read_commits(log.get, 2, 2) == []
 
 
-def test_a_missing_commit_is_told(table: Path) -> None:
-    (table / "_delta_log" / f"{1:020d}.json").unlink()
-    assert read_commits(table, -1, 2) is None
-    assert read_commits(table, 1, 2) is not None
+def test_a_missing_commit_is_told(log: dict[int, str]) -> None:
+    del log[1]
+    assert read_commits(log.get, -1, 2) is None
+    assert read_commits(log.get, 1, 2) is not None
 
 
-def test_the_versions_that_brought_files(table: Path) -> None:
+def test_the_versions_that_brought_files(log: dict[int, str]) -> None:
     both = ["landed_date=2026-01-01/a b.parquet", "landed_date=2026-01-01/c.parquet"]
-    assert versions_of(table, both, 2) == (0, 1)
-    assert versions_of(table, both[1:], 2) == (1, 1)
-    assert versions_of(table, ["elsewhere.parquet"], 2) is None
+    assert versions_of(log.get, both, 2) == (0, 1)
+    assert versions_of(log.get, both[1:], 2) == (1, 1)
+    assert versions_of(log.get, ["elsewhere.parquet"], 2) is None

@@ -125,13 +125,10 @@ def hour_of(series: str | None) -> list[Minute]:
 
 def _rows(warehouse: Path) -> list[dict[str, Any]]:
     """All notices, oldest first; none where no agent ever ran."""
-    root = warehouse / "lake"
-    if not (root / "alerts").exists():
-        return []
     from warehouse.alerts_table import read_alerts
-    from warehouse.lake import Lake
+    from warehouse.located import has_lake, lake_of
 
-    return read_alerts(Lake(root)).to_dicts()
+    return read_alerts(lake_of(warehouse)).to_dicts() if has_lake(warehouse) else []
 
 
 def _is_over(notices: Sequence[Mapping[str, Any]]) -> bool:

@@ -1,0 +1,82 @@
+"""S3 on loopback for tests: a server in a process of its own, whose answers can be made to go wrong."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from warehouse.lake import Lake
+from warehouse.object_store import ObjectStore
+
+BUCKET = "lakes"
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_REGION": "us-east-1",
+}
+"""What the server takes for its own; that it takes anything is why a test must look for it in what is said."""
+
+HURRIED = {"backoff_config.init_backoff": "20ms", "backoff_config.max_backoff": "200ms", "retry_timeout": "20s"}
+"""So that faults cost a test no seconds."""
+
+
+@dataclass
+class S3:
+    """A running server.  ``endpoint``: its address."""
+
+    endpoint: str
+    _folders: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def options(self) -> dict[str, str]:
+        return CREDENTIALS | HURRIED | {"AWS_ENDPOINT_URL": self.endpoint}
+
+    def url(self) -> str:
+        """A folder that nobody else has."""
+        return f"s3://{BUCKET}/lake-{next(self._folders)}"
+
+    def store(self, url: str | None = None) -> ObjectStore:
+        return ObjectStore(url or self.url(), self.options)
+
+    def lake(self, warehouse: Path, url: str | None = None) -> Lake:
+        """A lake here, with the copies of its files in a warehouse."""
+        return Lake(warehouse / "lake-copies", self.store(url))
+
+    def go_wrong(self, *faults: Mapping[str, Any]) -> None:
+        """From now on, instead of what was to go wrong before; none: all goes well."""
+        defaults = {"fits": ".", "times": 1_000_000, "share": 1, "seed": 0}
+        httpx.post(f"{self.endpoint}/-/faults", json=[defaults | dict(fault) for fault in faults]).raise_for_status()
+
+    def requests(self) -> Sequence[str]:
+        """Method and path of those since this was last asked."""
+        told: list[str] = httpx.get(f"{self.endpoint}/-/requests").json()
+        return told
+
+    def hits(self) -> Sequence[str]:
+        """Which were made to go wrong since this was last asked."""
+        told: list[str] = httpx.get(f"{self.endpoint}/-/hits").json()
+        return told
+
+
+@contextmanager
+def s3_server() -> Iterator[S3]:
+    """A server with an empty bucket."""
+    command = [sys.executable, "-P", "-m", "tests.suites.object_store_server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None or process.stdin is None:
+            raise RuntimeError("no pipes")
+        s3 = S3(f"http://127.0.0.1:{int(process.stdout.readline())}")
+        httpx.put(f"{s3.endpoint}/{BUCKET}").raise_for_status()
+        try:
+            yield s3
+        finally:
+            process.stdin.close()
+            process.wait(10)
