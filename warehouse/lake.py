@@ -461,18 +461,18 @@ class Lake:
         names = sorted(Path(file).relative_to(folder).as_posix() for file in gone)
         self._still_current(table, handle, names)
         with self.writing():
-            done_at = now if clock is None else clock()
-            self._note_removal(table, names, done_at)
             written = Written(
                 [self._write(table, part.rows, part.landed, now, part.standing) for part in parts if part.rows.num_rows]
             )
             for action in written.added:
                 action.data_change = not rearranges
+            at = now if clock is None else clock()
             if self.store is None:
-                at = (now if clock is None else clock()).timestamp()
                 for file in gone:
                     with suppress(FileNotFoundError):
-                        os.utime(file, (at, at))
+                        os.utime(file, (at.timestamp(), at.timestamp()))
+            else:
+                self._note_removal(table, names, at)
             for attempt in self.attempts():
                 current = self._still_current(table, handle, names)
                 removed: list[AddAction | RemoveAction] = [

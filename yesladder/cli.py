@@ -674,7 +674,7 @@ def _lake(settings: Settings, *, must_exist: bool = False) -> Lake:
     if must_exist and not settings.has_lake():
         raise UsageError(
             f"{settings.warehouse} holds no lake yet; `yesladder backfill`, `yesladder up` or a worker makes one "
-            "(or point --warehouse at another folder, or --lake at another address)"
+            "(or point --warehouse at another folder)"
         )
     return settings.open_lake()
 

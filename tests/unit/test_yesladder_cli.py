@@ -72,6 +72,12 @@ WRONG = {
     "backfill nowhere.csv": "Invalid value for 'FILES...': File 'nowhere.csv' does not exist; "
     "see `yesladder backfill --help`",
     "tiers --colour": "No such option: --colour; see `yesladder tiers --help`",
+    "build --warehouse s3://bucket/lake": "warehouse (option --warehouse or YESLADDER_WAREHOUSE): must be a folder: "
+    "the marts are a file of this machine; the lake's address is --lake's",
+    "build --lake ftp://somewhere/lake": "ftp://somewhere/lake is no place for a lake: take a folder, or an address "
+    "that begins with s3://, gs://, abfss://",
+    "build --lake s3://key:secret@bucket/lake": "s3://...@bucket/lake: no password, ? or # belongs into a lake's "
+    "address; credentials come from the environment",
     "build --ladder no.toml": "warehouse-data holds no lake yet; `yesladder backfill`, `yesladder up` or a worker "
     "makes one (or point --warehouse at another folder)",
     "tiers --ladder no.toml": "no.toml: there is no such ladder file",

@@ -79,6 +79,7 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "smtp_security": ("tls", "tls"),
         "smtp_user": ("ann", "ann"),
         "smtp_from": ("Reports <r@shop.example>", "Reports <r@shop.example>"),
+        "lake": ("s3://bucket/lake", "s3://bucket/lake"),
         "s3_endpoint": ("http://minio:9000", "http://minio:9000"),
         "build_every": ("1d", timedelta(days=1)),
         "upkeep_every": ("0s", timedelta()),
