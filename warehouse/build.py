@@ -31,6 +31,8 @@ from warehouse.lake import Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.locks import build_lock
 from warehouse.quality import Gate
+from warehouse.spark_marts import build_on_spark
+from warehouse.spark_session import Spark, check_spark
 from warehouse.standing import JUDGED_APART, noted, standings
 from warehouse.views import create_ladder_tables, create_lake_views
 
@@ -130,6 +132,7 @@ def build(
     now: datetime,
     patience_s: float = 0,
     kept: Kept | None = None,
+    spark: Spark | None = None,
 ) -> BuildResult:
     """Bring the marts beside the lake up to date: incrementally, or from scratch where they cannot be mended.
 
@@ -137,8 +140,11 @@ def build(
     built have changed.  ``accept`` lets all batches in that are held back now.  ``gate``: one that is loaded already
     (else one is started where needed).  The folder above ``lake.root`` is the warehouse.
     ``patience_s``: how long to wait for another build to end.  ``kept``: what is kept beside the marts' own tables.
+    ``spark``: where it is given, the SQL runs on Spark, which builds from scratch whatever is new.
     Raises ``Locked``, ``BuildError`` and ``GateError``; a batch that fails is no error but in the result.
     """
+    if spark is not None:
+        check_spark(spark)
     warehouse = lake.root.parent
     tell = progress or (lambda words: None)
     clock = _Clock()
@@ -178,16 +184,23 @@ def build(
         if same and (kept is None or not kept.is_due(marts)):
             return replace(result, seconds=clock.seconds)
 
+        if spark is not None and not same and not plan.full:
+            plan = replace(plan, full=True, why="Spark always does")
+            result = replace(result, full=True, why=plan.why)
         _begin(building, marts, lake, ladder, plan.full, known, new)
         warnings: list[str] = []
         if not same:
+            files = _union(known, new)
+
+            def hear(node: str, done: int, total: int) -> None:
+                tell(f"{node} ({done} of {total})")
+
             try:
-                warnings += dbt_build(
-                    building,
-                    work,
-                    full=plan.full,
-                    on_node=lambda node, done, total: tell(f"{node} ({done} of {total})"),
-                )
+                if spark is not None:
+                    tell("starting Spark")
+                    warnings += build_on_spark(building, work, lake.root, files, ladder, spark=spark, on_node=hear)
+                else:
+                    warnings += dbt_build(building, work, full=plan.full, on_node=hear)
             except DbtError as error:
                 raise BuildError(f"the marts were not renewed: {error}") from error
         clock.lap("sql")

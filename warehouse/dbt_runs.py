@@ -1,4 +1,4 @@
-"""dbt in this process: the project ``dbt_like_sql`` run on one DuckDB file.
+"""dbt in this process: the project ``dbt_like_sql`` run on one DuckDB file, or in a Spark session.
 
 The parsed project is kept, so that only the first run in a process pays for parsing (and for importing dbt).
 """
@@ -6,17 +6,23 @@ The parsed project is kept, so that only the first run in a process pays for par
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ladder.errors import YesladderError
 
 THREADS = 2
 
-_manifests: dict[Path, Any] = {}
+Engine = Literal["duckdb", "spark"]
+"""What runs the SQL."""
+
+OnNode = Callable[[str, int, int], None]
+"""Hears of each model or test that is done: its name, how many are done, how many there are."""
+
+_manifests: dict[Engine, Any] = {}
 
 
 class DbtError(YesladderError):
@@ -38,15 +44,14 @@ def project_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def prepare(work: Path) -> None:
-    """Import dbt and parse the project, once per process; ``dbt_build`` does it too where it was not done."""
+def prepare(work: Path, engine: Engine = "duckdb") -> None:
+    """Import dbt and parse the project, once per process and engine; a build does it too where it was not done."""
     from dbt.cli.main import dbtRunner  # seconds to import
 
-    project = project_folder()
-    if project not in _manifests:
+    if engine not in _manifests:
         # Always the same database: dbt parses everything anew when the profile differs from the last time's.
-        arguments = _arguments(work / "parse" / "marts.duckdb", work)
-        _manifests[project] = _checked(dbtRunner().invoke(["parse", *arguments])).result
+        output = _duckdb(work / "parse" / "marts.duckdb") if engine == "duckdb" else _SPARK
+        _manifests[engine] = _checked(dbtRunner().invoke(["parse", *_arguments(output, work)])).result
 
 
 def dbt_build(
@@ -54,23 +59,73 @@ def dbt_build(
     work: Path,
     *,
     full: bool,
+    tests: bool = True,
     unit_tests: bool = False,
-    on_node: Callable[[str, int, int], None] | None = None,
+    on_node: OnNode | None = None,
 ) -> list[str]:
     """Run all models and data tests on the DuckDB file ``database``; returns the warnings.
 
     ``work`` takes dbt's own files (profile, logs, parsed project).  ``full`` builds incremental models from scratch.
-    ``on_node`` hears of each model or test that is done: its name, how many are done, how many there are.
+    ``tests``: without it only the models are run.
     The file's name without its ending must be ``marts``: the views in it say so.  Nothing holds it open afterwards.
     Raises ``DbtError``.
     """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    try:
+        return _run("duckdb", _duckdb(database), work, full, tests, unit_tests, on_node)
+    finally:
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt leaves it without types
+
+
+def dbt_build_on_spark(work: Path, *, unit_tests: bool = False, on_node: OnNode | None = None) -> list[str]:
+    """Run all models, from scratch, and data tests in this process's Spark session; returns the warnings.
+
+    The session has the schema ``lake``.  Raises ``DbtError``.
+    """
+    return _run("spark", _SPARK, work, True, True, unit_tests, on_node)
+
+
+def stored_tables() -> list[tuple[str, str]]:
+    """Schema and name of every model that is a table and no view; after ``prepare``."""
+    nodes = _manifests["duckdb"].nodes.values()
+    return sorted(
+        (node.schema, node.alias)
+        for node in nodes
+        if node.resource_type == "model" and node.config.materialized != "view"
+    )
+
+
+_SPARK: Mapping[str, Any] = {"type": "spark", "method": "session", "host": "none", "schema": "main", "threads": THREADS}
+"""dbt's profile of Spark; the host means nothing to it, and must be there."""
+
+
+def _duckdb(database: Path) -> Mapping[str, Any]:
+    return {
+        "type": "duckdb",
+        "path": str(database),
+        "schema": "main",
+        "threads": THREADS,
+        "settings": {"TimeZone": "UTC"},
+    }
+
+
+def _run(
+    engine: Engine,
+    output: Mapping[str, Any],
+    work: Path,
+    full: bool,
+    tests: bool,
+    unit_tests: bool,
+    on_node: OnNode | None,
+) -> list[str]:
     from dbt.cli.main import dbtRunner
 
-    prepare(work)
-    manifest = _manifests[project_folder()]
-    wanted = {"model", "test", "unit_test"} if unit_tests else {"model", "test"}
+    prepare(work, engine)
+    manifest = _manifests[engine]
+    wanted = {"model", *(["test"] if tests else []), *(["unit_test"] if unit_tests else [])}
     total = sum(node.resource_type in wanted for node in manifest.nodes.values())
+    total += len(manifest.unit_tests) if unit_tests else 0
     done = 0
 
     def hear(event: Any) -> None:
@@ -79,25 +134,17 @@ def dbt_build(
             done += 1
             on_node(event.data.node_info.node_name, done, max(total, done))
 
-    leave_out = [] if unit_tests else ["--exclude-resource-type", "unit_test"]
-    command = ["build", *_arguments(database, work), *leave_out, *(["--full-refresh"] if full else [])]
-    try:
-        result = _checked(dbtRunner(manifest=manifest, callbacks=[hear]).invoke(command))
-    finally:
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # dbt leaves it without types
+    left_out = [kind for kind in ("test", "unit_test") if kind not in wanted]
+    command = ["build", *_arguments(output, work), *(["--full-refresh"] if full else [])]
+    for kind in left_out:
+        command += ["--exclude-resource-type", kind]
+    result = _checked(dbtRunner(manifest=manifest, callbacks=[hear]).invoke(command))
     return [f"{node.node.name}: {node.message}" for node in result.result.results if node.status == "warn"]
 
 
-def _arguments(database: Path, work: Path) -> list[str]:
+def _arguments(output: Mapping[str, Any], work: Path) -> list[str]:
     work.mkdir(parents=True, exist_ok=True)
-    output = {
-        "type": "duckdb",
-        "path": str(database),
-        "schema": "main",
-        "threads": THREADS,
-        "settings": {"TimeZone": "UTC"},
-    }
-    profile = {"yesladder": {"target": "duckdb", "outputs": {"duckdb": output}}}
+    profile = {"yesladder": {"target": output["type"], "outputs": {output["type"]: output}}}
     (work / "profiles.yml").write_text(json.dumps(profile), encoding="utf-8")
     return [
         *("--project-dir", str(project_folder())),

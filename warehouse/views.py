@@ -52,32 +52,42 @@ def create_ladder_tables(connection: duckdb.DuckDBPyConnection, ladder: Ladder) 
         " (ladder varchar, tier smallint, name varchar, next_tier smallint, has_ask boolean, has_yes boolean,"
         " conversion_window_us bigint, stage varchar)"
     )
-    marks = {(mark.tier, mark.role) for rule in ladder.rules for mark in rule.marks}
-    window_us = ladder.conversion_window // timedelta(microseconds=1)
-    connection.executemany(
-        "insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (
-                ladder.name,
-                tier,
-                name,
-                ladder.next_tier(tier),
-                (tier, "ask") in marks,
-                (tier, "yes") in marks,
-                window_us,
-                ladder.stage_of(tier),
-            )
-            for tier, name in enumerate(ladder.tiers, start=1)
-        ],
-    )
+    connection.executemany("insert into lake.ladder_tiers values (?, ?, ?, ?, ?, ?, ?, ?)", tier_rows(ladder))
     connection.execute(
         "create or replace table lake.ladder_steps"
         " (ladder varchar, tier smallint, step varchar, has_reward boolean, has_cheer boolean)"
     )
+    steps = step_rows(ladder)
+    if steps:
+        connection.executemany("insert into lake.ladder_steps values (?, ?, ?, ?, ?)", steps)
+
+
+def tier_rows(ladder: Ladder) -> list[tuple[str, int, str, int | None, bool, bool, int, str]]:
+    """The rows of ``lake.ladder_tiers``, in the order of its columns."""
+    marks = {(mark.tier, mark.role) for rule in ladder.rules for mark in rule.marks}
+    window_us = ladder.conversion_window // timedelta(microseconds=1)
+    return [
+        (
+            ladder.name,
+            tier,
+            name,
+            ladder.next_tier(tier),
+            (tier, "ask") in marks,
+            (tier, "yes") in marks,
+            window_us,
+            ladder.stage_of(tier),
+        )
+        for tier, name in enumerate(ladder.tiers, start=1)
+    ]
+
+
+def step_rows(ladder: Ladder) -> list[tuple[str, int, str, bool, bool]]:
+    """The rows of ``lake.ladder_steps``, in the order of its columns."""
     every = {mark for rule in ladder.rules for mark in rule.marks}
-    for tier, step in sorted({(mark.tier, mark.step) for mark in every}):
-        follow = (Mark(tier, "reward", step) in every, Mark(tier, "cheer", step) in every)
-        connection.execute("insert into lake.ladder_steps values (?, ?, ?, ?, ?)", [ladder.name, tier, step, *follow])
+    return [
+        (ladder.name, tier, step, Mark(tier, "reward", step) in every, Mark(tier, "cheer", step) in every)
+        for tier, step in sorted({(mark.tier, mark.step) for mark in every})
+    ]
 
 
 def read_parquet(root: Path, files: Collection[str], *, filename: bool = False) -> str:

@@ -352,7 +352,7 @@ def simulate(
 
 
 @cli.command()
-@settings_options("warehouse", "lake", "ladder")
+@settings_options("warehouse", "lake", "ladder", "engine", "spark_conf")
 @click.option("--full", is_flag=True, help="Build every mart from scratch.")
 @click.option("--accept", is_flag=True, help="Let in what the quality gate holds back.")
 @click.option("--wait", is_flag=True, help="Load everything, then begin as soon as there are sessions.")
@@ -360,6 +360,8 @@ def simulate(
 @_json_option
 def build(full: bool, accept: bool, wait: bool, funnels: Path, as_json: bool, **options: Any) -> None:
     """Check what has landed (Great Expectations), then bring the marts (dbt) and the saved funnels up to date.
+
+    With `--engine spark` the same SQL runs on Spark (docs/scale.md), and the marts end where DuckDB leaves them.
 
     Example: yesladder build --full
     """
@@ -391,6 +393,7 @@ def build(full: bool, accept: bool, wait: bool, funnels: Path, as_json: bool, **
             progress=say,
             now=datetime.now(UTC),
             kept=SavedFunnels(saved, ladder),
+            spark=settings.spark(),
         )
     if as_json:
         _print_json(done.to_dict())

@@ -6,6 +6,7 @@ Every setting has a default, an environment variable ``YESLADDER_<NAME>`` and, w
 from __future__ import annotations
 
 import os
+import shlex
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -22,6 +23,7 @@ if TYPE_CHECKING:  # they bring numpy, or httpx, along
     from answers.sending import Carriers
     from stream.alerts_config import AlertsConfig
     from warehouse.lake import Lake
+    from warehouse.spark_session import Spark
 
 PREFIX = "YESLADDER_"
 
@@ -148,6 +150,12 @@ class Settings(BaseSettings):
         None,
         description="address of the S3 server for reports and the lake, if not Amazon's, such as http://minio:9000",
     )
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="what runs the SQL of a build: duckdb, or spark, which builds from scratch every time"
+    )
+    spark_conf: str | None = Field(
+        None, description="Spark's own settings for its builds, KEY=VALUE with spaces between them"
+    )
     build_every: Duration = Field(timedelta(minutes=5), description="how often `up` builds the marts")
     upkeep_every: Duration = Field(
         timedelta(days=1), description="how often `up` mends late data and compacts the lake; 0s: never"
@@ -209,6 +217,25 @@ class Settings(BaseSettings):
             certificate_file=self.certificate_file,
             key_file=self.key_file,
         )
+
+    def spark(self) -> Spark | None:
+        """How to start Spark, where it is the engine.  ``UsageError`` for settings of it that cannot be read."""
+        from warehouse.spark_session import Spark
+
+        if self.engine != "spark":
+            return None
+        conf: dict[str, str] = {}
+        try:
+            given = shlex.split(self.spark_conf or "")
+        except ValueError as error:
+            raise UsageError(f"{PREFIX}SPARK_CONF: {error}; write KEY=VALUE, in quotes if it has spaces") from None
+        for pair in given:
+            key, equals, value = pair.partition("=")
+            if not equals or not key.startswith("spark."):
+                raise UsageError(f"{PREFIX}SPARK_CONF: write spark.KEY=VALUE with spaces between them, not {pair!r}")
+            conf[key] = value
+        java_home = os.environ.get("JAVA_HOME")
+        return Spark(conf, Path(java_home) if java_home else None)
 
     def schedules_file(self) -> Path:
         """Where scheduled reports are written down, if any are."""

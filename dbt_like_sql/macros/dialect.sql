@@ -49,3 +49,40 @@
 {% macro quantile(value, share) %}{{ return(adapter.dispatch('quantile')(value, share)) }}{% endmacro %}
 {% macro default__quantile(value, share) %}quantile_cont({{ value }}, {{ share }}){% endmacro %}
 {% macro spark__quantile(value, share) %}percentile({{ value }}, {{ share }}){% endmacro %}
+
+{# The engine's name of a type that a contract names as DuckDB does. #}
+{% macro spark_type(name) -%}
+    {%- set names = {'varchar': 'string', 'integer': 'int', 'timestamp with time zone': 'timestamp'} -%}
+    {%- if name.endswith('[]') -%}array<{{ spark_type(name[:-2]) }}>{%- else -%}{{ names.get(name, name) }}{%- endif -%}
+{%- endmacro %}
+
+{# dbt's own, for contracts: the columns of a contract without rows, and a model's rows under its contract. #}
+{% macro spark__get_empty_schema_sql(columns) %}
+    select
+        {%- for column in columns.values() %}
+        cast(null as {{ spark_type(column['data_type']) }}) as {{ column['name'] }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    where false
+{% endmacro %}
+
+{% macro spark__get_select_subquery(sql) %}
+    select
+        {%- for column in model['columns'].values() %}
+        {%- set is_needed = column.get('constraints', []) | selectattr('type', 'equalto', 'not_null') | list %}
+        {% if is_needed -%}
+        coalesce({{ column['name'] }}, raise_error('{{ column['name'] }} is null')) as {{ column['name'] }}
+        {%- else -%}
+        {{ column['name'] }}
+        {%- endif %}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from (
+        {{ sql }}
+    ) as model_subq
+{% endmacro %}
+
+{% macro spark__persist_constraints(relation, model) %}{% endmacro %}
+
+{# Spark's builds are always full: what DuckDB builds by differences, it builds as a table. #}
+{% materialization incremental, adapter='spark' %}
+    {{ return(materialization_table_spark()) }}
+{% endmaterialization %}

@@ -6,9 +6,9 @@ final as (
     select
         marks.*,
         ladder_tiers.name as tier_name,
-        dense_rank() over (
+        cast(dense_rank() over (
             partition by marks.visitor_id order by marks.occurred_at, marks.session_id, marks.event_place
-        ) as event_number
+        ) as bigint) as event_number
     from {{ ref('int_marks') }} as marks
     inner join {{ source('lake', 'ladder_tiers') }} as ladder_tiers
         on ladder_tiers.ladder = marks.ladder and ladder_tiers.tier = marks.tier
