@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from answers.sending import Carriers, MailServer
 from ladder.errors import UsageError
 from ladder.tiers import builtin_ladder
+from warehouse.spark_session import Spark
 from yesladder.settings import PREFIX, Settings, read_settings
 
 LADDER = 'name = "{name}"\ntiers = ["a", "b"]\n[[on]]\nevent = "E"\nis = [{{ tier = "a", role = "yes" }}]\n'
@@ -81,6 +82,8 @@ def test_every_setting_can_be_given_by_its_variable(monkeypatch: pytest.MonkeyPa
         "smtp_from": ("Reports <r@shop.example>", "Reports <r@shop.example>"),
         "lake": ("s3://bucket/lake", "s3://bucket/lake"),
         "s3_endpoint": ("http://minio:9000", "http://minio:9000"),
+        "engine": ("spark", "spark"),
+        "spark_conf": ("spark.master=local[1]", "spark.master=local[1]"),
         "build_every": ("1d", timedelta(days=1)),
         "upkeep_every": ("0s", timedelta()),
         "keep": ("0s", timedelta()),
@@ -192,3 +195,20 @@ def test_a_named_ladder_that_is_missing_is_an_error_and_no_fallback() -> None:
 def test_the_spool_is_in_the_warehouse_unless_it_has_a_folder_of_its_own() -> None:
     assert read_settings(warehouse="/data").spool_folder() == Path("/data/spool")
     assert read_settings(warehouse="/data", spool="/ssd").spool_folder() == Path("/ssd")
+
+
+def test_spark_is_started_only_where_it_is_the_engine_and_with_its_own_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    assert read_settings(spark_conf="spark.a=1").spark() is None
+    assert read_settings(engine="spark").spark() == Spark({}, None)
+    monkeypatch.setenv("JAVA_HOME", "/opt/java")
+    given = read_settings(engine="spark", spark_conf="spark.master=local[1]  'spark.opts=-Da=b c'")
+    assert given.spark() == Spark({"spark.master": "local[1]", "spark.opts": "-Da=b c"}, Path("/opt/java"))
+
+
+@pytest.mark.parametrize("wrong", ["spark.master", "master=local", "'spark.a=1"])
+def test_a_setting_of_spark_that_cannot_be_read_is_named(wrong: str) -> None:
+    with pytest.raises(UsageError, match="YESLADDER_SPARK_CONF: "):
+        read_settings(engine="spark", spark_conf=wrong).spark()
