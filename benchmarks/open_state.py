@@ -14,6 +14,7 @@ import ctypes
 import gc
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from measured import RESULTS, machine
 from msgspec.structs import replace as changed
@@ -52,10 +54,12 @@ class Fetched:
 
 def open_visits(count: int) -> Iterator[Event]:
     """The workload, its times squeezed into half an hour and its visitors each on one visit of about three events."""
+    chance = random.Random(count)
     for n, event in enumerate(events(count, 10 * count)):
         at = NOW + timedelta(seconds=1800 * n / count)
-        visitor = f"visitor-{(n * 7919) % max(1, count // 3):07d}"
-        yield changed(event, visitor_id=visitor, occurred_at=at, received_at=at)
+        visitor = str(UUID(int=((n * 7919) % max(1, count // 3) + 1) * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128))
+        event_id = str(UUID(int=chance.getrandbits(128)))
+        yield changed(event, event_id=event_id, visitor_id=visitor, occurred_at=at, received_at=at)
 
 
 def resident() -> int:
@@ -85,7 +89,7 @@ def child(count: int) -> dict[str, float]:
         offsets: Counter[int] = Counter()
         in_kafka = dict.fromkeys((1, 10), 0)
         source = open_visits(count)
-        before, used = 0, 0.0
+        before, used = resident(), 0.0
         while some := list(islice(source, 50_000)):
             fetched = []
             for begin in range(0, len(some), 10):
@@ -102,10 +106,8 @@ def child(count: int) -> dict[str, float]:
             begun = time.process_time()
             hold.checkpoint(fetched, now=NOW)
             used += time.process_time() - begun
-            if not before:
-                before, already = resident(), hold.sessioniser.open_events()
             del some, fetched
-        memory = (resident() - before) / (hold.sessioniser.open_events() - already)
+        memory = (resident() - before) / hold.sessioniser.open_events()
         open_events, open_sessions = hold.sessioniser.open_events(), hold.sessioniser.open_sessions()
         found = {"events": open_events, "sessions": open_sessions, "memory_per_event": memory, "ingest_cpu_s": used}
         begun = time.process_time()

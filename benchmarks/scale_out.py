@@ -92,7 +92,7 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
         commit(self, name, actions, versions)
         took = time.perf_counter() - begun
         others, prove_s = proving.get(name, (0, 0.0))
-        conflicts = self._handles[name].version() - before - 1
+        conflicts = number_of(Path(folder) / name, before + 1, versions) - before - 1
         note(what="commit", table=name, ms=1000 * took, conflicts=conflicts, others=others, prove_ms=1000 * prove_s)
 
     stream_app.Assignments.revoke, stream_app.Assignments.replace = noted_revoke, noted_replace  # type: ignore[method-assign]  # to look on
@@ -104,6 +104,17 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
         checkpoint_interval=timedelta(milliseconds=int(interval_ms)), **named,
     )  # fmt: skip
     stream_app.run_worker(settings, LADDER, Lake(Path(folder)), loglevel="WARN")
+
+
+def number_of(table: Path, first: int, versions: Mapping[str, int]) -> int:
+    """The number of the commit, ``first`` or a later one, that carries these versions of Delta's ``txn``."""
+    app, version = next(iter(versions.items()))
+    while True:
+        for line in (table / "_delta_log" / f"{first:020}.json").read_text(encoding="utf-8").splitlines():
+            said = json.loads(line).get("txn", {})
+            if (said.get("appId"), said.get("version")) == (app, version):
+                return first
+        first += 1
 
 
 @dataclass

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import sys
 import threading
 import time
@@ -86,6 +87,12 @@ class TopicMadeAnew(YesladderError):
 
 _HEARTBEAT_S = 10.0
 _TELL_AGAIN_S = 0.5
+
+_COMMITS_TAKE = 0.2
+"""The largest part of its time that a worker commits, while little comes in: where several write to one log, or the
+disk is slow, commits take longer, and fewer of them are made."""
+_JITTER = 0.1
+"""After a change of owners all workers begin at one moment; so they do not go on committing at one moment."""
 
 _FINAL = {
     "GroupAuthorizationFailedError",
@@ -205,6 +212,7 @@ class Assignments:
         self._due = asyncio.Event()
         self._end = end
         self._at_work = 0
+        self._commit_s = 0.0
         self._given_up: Assignment | None = None
 
     def fail(self, error: BaseException) -> None:
@@ -276,9 +284,10 @@ class Assignments:
             await owner.emptied.wait()
 
     async def wait_due(self) -> None:
-        """Until the interval has passed or enough is gathered."""
+        """Until the interval has passed, and five times what the last commit took, or enough is gathered."""
+        interval_s = self._settings.checkpoint_interval.total_seconds() * random.uniform(1 - _JITTER, 1)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), self._settings.checkpoint_interval.total_seconds())
+            await asyncio.wait_for(self._due.wait(), max(interval_s, self._commit_s / _COMMITS_TAKE))
         self._due.clear()
 
     async def checkpoint(self, *, finish: bool = False) -> None:
@@ -318,7 +327,9 @@ class Assignments:
         try:
             if prepared is not None:
                 owner.untold = prepared.step_minutes
+                begun_s = self._elapsed_s()
                 self._committed(owner, prepared, await self._in(self._commits, lambda: owner.hold.commit(prepared)))
+                self._commit_s = self._elapsed_s() - begun_s
             if await self._tell([*(prepared.step_minutes if prepared is not None else ()), *beats], owner):
                 owner.untold = ()
         except BaseException as error:
@@ -489,11 +500,8 @@ class WorkerApp(faust.App):
     async def _watch(self) -> None:
         while not self.should_stop:
             await asyncio.sleep(1)
-            consumer = cast(Consumer, self.consumer)
-            if (refusal := consumer.refusal) is not None:
+            if (refusal := cast(Consumer, self.consumer).refusal) is not None:
                 self.assignments.not_taken_in(refusal)
-            if consumer.displaced:
-                self.assignments.displace()
             self.assignments.look(has_partitions=bool(_assigned(self)))
 
 

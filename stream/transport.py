@@ -53,6 +53,10 @@ class Assignments(Protocol):
         """End the process: going on would lose events."""
         ...
 
+    def displace(self) -> None:
+        """End the process at once: another has its name.  From any thread; never where it has none."""
+        ...
+
     def replace(self, owner: Fetching | None) -> None:
         """Close the current owner, so that it can commit nothing any more, and put another in its place."""
         ...
@@ -75,12 +79,7 @@ class Batch:
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
-    """Reads what is committed only: what a producer's transaction took back never happened.
-
-    ``displaced``: another worker has taken this one's name (its ``group.instance.id``) and with it its place.
-    """
-
-    displaced = False
+    """Reads what is committed only: what a producer's transaction took back never happened."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -96,9 +95,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             self._watch_over_our_name()
 
     def _watch_over_our_name(self) -> None:
-        """aiokafka would join again without a word, throw the other one out, and be thrown out by it.
+        """Notice that another worker has taken our name (``group.instance.id``), before we join again by it.
 
-        A member whose signs of life came in time is forgotten for no other reason.
+        aiokafka would, without a word, throw the other one out, and be thrown out by it.  A member whose signs of life
+        came in time is forgotten for no other reason.
         """
         coordinator = self._ensure_consumer()._coordinator
         ask, patience_s = coordinator._do_heartbeat, self.app.conf.broker_session_timeout
@@ -111,7 +111,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             if alive:
                 alive_s = asked_s
             elif coordinator.member_id != member and asked_s - alive_s < patience_s:
-                self.displaced = True
+                cast(_WithAssignments, self.app).assignments.displace()
             return alive
 
         coordinator._do_heartbeat = heartbeat
@@ -141,11 +141,6 @@ class Consumer(driver.Consumer):
         coordinator = getattr(self._thread._consumer, "_coordinator", None)
         error = getattr(coordinator, "_pending_exception", None)
         return None if error is None or getattr(error, "retriable", False) else type(error).__name__
-
-    @property
-    def displaced(self) -> bool:
-        """Whether another worker has taken our name in the group."""
-        return cast(ConsumerThread, self._thread).displaced
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> dict[TP, list[Batch]]:
         before = self._assignments.current

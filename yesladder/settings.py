@@ -91,7 +91,9 @@ class Settings(BaseSettings):
         description="how much of that it keeps before it answers 503; 0: nothing, and no folder is needed",
     )
     group: str = Field("yesladder", description="the worker's consumer group")
-    checkpoint_interval: Duration = Field(timedelta(seconds=1), description="the longest time between two commits")
+    checkpoint_interval: Duration = Field(
+        timedelta(seconds=1), description="the longest time between two commits, or five times what one takes"
+    )
     checkpoint_events: int = Field(50_000, ge=1, description="events after which a commit comes earlier")
     idle_after: Duration = Field(
         timedelta(minutes=1),

@@ -797,6 +797,24 @@ def test_what_is_being_worked_out_when_partitions_are_given_up_is_committed_and_
     run(test)
 
 
+def test_a_worker_whose_commits_take_long_makes_fewer_of_them(tmp_path: Path) -> None:
+    lake = GatedLake(tmp_path)
+    rig = Rig(lake, replace(SETTINGS, checkpoint_interval=timedelta(milliseconds=10)))
+
+    async def test() -> None:
+        await rig.take(await rig.own(), record(0))
+        await asyncio.wait_for(rig.assignments.wait_due(), 5)
+        await rig.assignments.checkpoint()
+        await lake.wait_reached()
+        rig.clock.elapsed_s += 60
+        lake.gate.set()
+        await rig.assignments.settle()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(rig.assignments.wait_due(), 0.5)
+
+    run(test)
+
+
 def test_a_worker_whose_name_another_has_taken_halts_and_says_so(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
     rig.assignments.displace()
     assert rig.ended == [EXIT_HALT]
