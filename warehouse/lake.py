@@ -82,6 +82,9 @@ _FAR_ATTEMPTS = 50
 _FAR_PAUSE_S = 0.2
 """The longest before another attempt; chance takes a part of it, so that two do not keep meeting."""
 
+_ASKED_AGAIN = 5
+"""Times that an entry is asked for where no answer came."""
+
 _COMMIT_WITHIN_S = 1800.0
 LEFTOVER_AFTER = timedelta(hours=1)
 """In an object store: a file that is not committed half an hour after it was written never is, and after an hour it
@@ -650,14 +653,21 @@ class Lake:
                 " committed"
             )
         writer, number = str(uuid.uuid4()), handle.version() + 1
-        try:
-            _create_entry(handle, actions, versions, {_WRITER: writer}, 0)
-        except (DeltaError, OSError) as error:
-            # Done all the same where only the answer was lost, or what came after it went wrong.
-            if writer not in (self.entry(name, number) or ""):
+        for tried in range(_ASKED_AGAIN):
+            try:
+                _create_entry(handle, actions, versions, {_WRITER: writer}, 0)
+                break
+            except (DeltaError, OSError) as error:
+                # Done all the same where only the answer was lost, or what came after it went wrong.
+                if writer in (self.entry(name, number) or ""):
+                    break
                 if isinstance(error, CommitFailedError):
                     raise
-                raise YesladderError(f"table {self._at(name)}: {_first_line(error)}") from error
+                # The request may be on its way still.  Asked for once more, the entry of this number is ours once,
+                # whichever of the two comes first, or another's, and then neither does.
+                if tried == _ASKED_AGAIN - 1:
+                    raise YesladderError(f"table {self._at(name)}: {_first_line(error)}") from error
+                time.sleep(_FAR_PAUSE_S * 2**tried)
         if number % _CLEAN_EVERY == 0:
             with suppress(DeltaError, OSError, YesladderError):
                 self.table(name).cleanup_metadata()

@@ -24,6 +24,7 @@ from tests.suites.consumed import CANONICAL, REJECT, Record
 from tests.suites.event_strategies import LADDER, PARTITIONS, START, VISITORS, events, instants, partitions
 from tests.suites.session_oracle import MICROSECOND, Arrival
 from warehouse.lake import Claim, Lake
+from warehouse.object_store import ObjectStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOPIC = "events"
@@ -171,10 +172,14 @@ def topics(draw: st.DrawFn, alter: bool = False) -> Topic:
 
 @dataclass
 class Worker:
-    """A worker that dies and comes back, as drawn.  ``told``: what it has published of asks and yeses by minute."""
+    """A worker that dies and comes back, as drawn.  ``store``: of its lake, of which ``root`` then has the copies.
+
+    ``told``: what it has published of asks and yeses by minute.
+    """
 
     root: Path
     data: st.DataObject
+    store: ObjectStore | None = None
     lake: CutLake = field(init=False)
     hold: Hold = field(init=False)
     told: list[StepMinutesRecord] = field(default_factory=list)
@@ -183,7 +188,7 @@ class Worker:
         self.start()
 
     def start(self, kept: Hold | None = None) -> None:
-        self.lake = CutLake(self.root)
+        self.lake = CutLake(self.root, self.store)
         brake = RejectBrake(share=1, run=10**6)
         self.hold = Hold(self.lake, LADDER, TOPIC, range(PARTITIONS), brake, SEGMENTS, kept)
         try:

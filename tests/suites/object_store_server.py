@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import random
@@ -31,7 +32,8 @@ class Faulty:
 
     A fault is ``{"what", "method", "path", "times", "share", "seed"}``: of the requests that fit, ``share`` are hit,
     ``times`` at most.  ``what``: ``slow_down`` (503, nothing done), ``lost`` (done, and 503 all the same), ``cut``
-    (the connection ends, nothing done), ``cut_after`` (done, and the connection ends), ``slow`` (half a second).
+    (the connection ends, nothing done), ``cut_after`` (done, and the connection ends), ``slow`` (half a second),
+    ``late`` (the connection ends, and a third of a second later it is done).
     """
 
     def __init__(self, store: Application) -> None:
@@ -49,25 +51,33 @@ class Faulty:
         request = f"{environment['REQUEST_METHOD']} {path}"
         what = self._fault_of(request)
         if what == "slow_down":
-            self._drain(environment)
+            _body(environment)
             return self._refused(start)
         if what == "cut":
-            self._drain(environment)
+            _body(environment)
             return self._cut(environment)
         if what == "slow":
             time.sleep(0.5)
-        answers: list[tuple[Any, ...]] = []
-        if "HTTP_IF_NONE_MATCH" in environment:
-            with self._conditional:
-                body = b"".join(self._store(environment, lambda *answer: answers.append(answer)))
-        else:
-            body = b"".join(self._store(environment, lambda *answer: answers.append(answer)))
+        if what == "late":
+            environment["wsgi.input"] = io.BytesIO(_body(environment))
+            threading.Timer(0.3, lambda: self._ask(environment)).start()
+            return self._cut(environment)
+        answers, body = self._ask(environment)
         if what == "lost":
             return self._refused(start)
         if what == "cut_after":
             return self._cut(environment)
         start(*answers[-1])
         return [body]
+
+    def _ask(self, environment: Environment) -> tuple[list[tuple[Any, ...]], bytes]:
+        answers: list[tuple[Any, ...]] = []
+        if "HTTP_IF_NONE_MATCH" in environment:
+            with self._conditional:
+                body = b"".join(self._store(environment, lambda *answer: answers.append(answer)))
+        else:
+            body = b"".join(self._store(environment, lambda *answer: answers.append(answer)))
+        return answers, body
 
     def _fault_of(self, request: str) -> str | None:
         with self._lock:
@@ -93,10 +103,6 @@ class Faulty:
         start("200 OK", [("content-type", "application/json"), ("content-length", str(len(body)))])
         return [body]
 
-    def _drain(self, environment: Environment) -> None:
-        while environment["wsgi.input"].read(1 << 16):
-            pass
-
     def _refused(self, start: Callable[..., Any]) -> Iterable[bytes]:
         start("503 Slow Down", [("content-type", "application/xml"), ("content-length", str(len(_SLOW_DOWN)))])
         return [_SLOW_DOWN]
@@ -104,6 +110,15 @@ class Faulty:
     def _cut(self, environment: Environment) -> Iterable[bytes]:
         environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError
+
+
+def _body(environment: Environment) -> bytes:
+    """All of it, or the connection could not be used again."""
+    if environment.get("wsgi.input_terminated"):
+        chunked: bytes = environment["wsgi.input"].read()
+        return chunked
+    whole: bytes = environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+    return whole
 
 
 def main() -> None:
