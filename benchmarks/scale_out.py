@@ -59,7 +59,7 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
             file.write(json.dumps({"at": time.time()} | what) + "\n")
 
     revoke, replace, take, commit = (
-        stream_app.Assignments.revoke, stream_app.Assignments.replace, stream_app.Assignments.take, Claim._commit,
+        stream_app.Assignments.revoke, stream_app.Assignments.replace, stream_app.Assignments.take, Lake.commit_log,
     )  # fmt: skip
     prove = Claim._prove
     waiting = [True]
@@ -87,16 +87,16 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
         prove(self, name, apps)
         proving[name] = (self._handles[name].version() - before, time.perf_counter() - begun)
 
-    def noted_commit(self: Any, name: str, actions: Any, versions: Any) -> None:
-        before, begun = self._handles[name].version(), time.perf_counter()
-        commit(self, name, actions, versions)
+    def noted_commit(self: Any, handle: Any, name: str, written: Any, versions: Any) -> None:
+        before, begun = handle.version(), time.perf_counter()
+        commit(self, handle, name, written, versions)
         took = time.perf_counter() - begun
         others, prove_s = proving.get(name, (0, 0.0))
         conflicts = number_of(Path(folder) / name, before + 1, versions) - before - 1
         note(what="commit", table=name, ms=1000 * took, conflicts=conflicts, others=others, prove_ms=1000 * prove_s)
 
     stream_app.Assignments.revoke, stream_app.Assignments.replace = noted_revoke, noted_replace  # type: ignore[method-assign]  # to look on
-    stream_app.Assignments.take, Claim._commit, Claim._prove = noted_take, noted_commit, noted_prove  # type: ignore[method-assign]  # to look on
+    stream_app.Assignments.take, Lake.commit_log, Claim._prove = noted_take, noted_commit, noted_prove  # type: ignore[method-assign]  # to look on
     named: dict[str, Any] = {"instance": instance} if instance else {}
     settings = stream_app.WorkerSettings(
         KafkaConnection(connection), topic=topic, group=group, idle_after=None, web_port=0,
@@ -176,6 +176,8 @@ class Group:
             if (code := process.poll()) is not None:
                 if code != 3:
                     raise RuntimeError(f"{name} ended with {code}: {(self.folder / f'{name}.log').read_text()[-3000:]}")
+                last_words = (self.folder / f"{name}.log").read_text(errors="replace").splitlines()[-1:]
+                print(f"{name} is started again: {last_words}", flush=True)
                 self.restarts += 1
                 self.start(name)
 
