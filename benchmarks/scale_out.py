@@ -87,9 +87,9 @@ def child(connection: str, topic: str, group: str, folder: str, notes: str, inst
         prove(self, name, apps)
         proving[name] = (self._handles[name].version() - before, time.perf_counter() - begun)
 
-    def noted_commit(self: Any, handle: Any, name: str, written: Any, versions: Any) -> None:
+    def noted_commit(self: Any, handle: Any, name: str, written: Any, versions: Any, removed: Any = ()) -> None:
         before, begun = handle.version(), time.perf_counter()
-        commit(self, handle, name, written, versions)
+        commit(self, handle, name, written, versions, removed)
         took = time.perf_counter() - begun
         others, prove_s = proving.get(name, (0, 0.0))
         conflicts = number_of(Path(folder) / name, before + 1, versions) - before - 1
