@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
-from peers.running import BEGUN, ENDED
+from peers.running import BEGUN, ENDED, WRITTEN
 
 from stream.decoding import decode
 
@@ -30,7 +30,7 @@ async def main(brokers: str, topic: str, _: str, records: str, *__: str) -> None
         if size > _ENOUGH_BYTES or seen >= int(records):
             decode(gathered)
             gathered, size = [], 0
-    print(ENDED, flush=True)
+    print(f"{ENDED}\n{WRITTEN}", flush=True)
     await consumer.stop()
 
 

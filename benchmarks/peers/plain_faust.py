@@ -14,7 +14,7 @@ from typing import Any
 
 import faust
 import msgspec
-from peers.running import BEGUN, ENDED
+from peers.running import BEGUN, ENDED, WRITTEN
 from peers.workload import LAST_VISITOR, PARTITIONS
 from workload import LADDER
 
@@ -61,7 +61,7 @@ def main(brokers: str, topic: str, _: str, __: str, found: str, ___: str) -> Non
                     for left, session in sessions.items():
                         write(left, session)
                     out.close()
-                    print(ENDED, flush=True)
+                    print(f"{ENDED}\n{WRITTEN}", flush=True)
                     os._exit(0)
 
     faust.Worker(app, loglevel="ERROR", redirect_stdouts=False).execute_from_commandline()

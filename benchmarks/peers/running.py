@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
@@ -16,7 +16,9 @@ from queue import Empty, Queue
 BEGUN = "begun"
 """Said on a line of its own when everything is started and the first record is asked for."""
 ENDED = "ended"
-"""Said when the last session is written."""
+"""Said when the last session is found, and written where its own output is."""
+WRITTEN = "written"
+"""Said when the answer is written for the comparison, too, which is no part of the work."""
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -40,9 +42,8 @@ def run(
     environment: Mapping[str, str] | None = None,
     log: Path,
     timeout_s: float = 600,
-    when_ended: Callable[[], None] | None = None,
 ) -> Run:
-    """Run a contender to its end.  ``log`` takes what it writes to standard error.  ``when_ended``: before it goes."""
+    """Run a contender to its end.  ``log`` takes what it writes to standard error."""
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
@@ -52,8 +53,7 @@ def run(
             said = _Said(process)
             begun = said.wait_for(BEGUN, timeout_s)
             ended = said.wait_for(ENDED, timeout_s)
-            if when_ended is not None:
-                when_ended()
+            said.wait_for(WRITTEN, timeout_s)
         except ContenderFailed as error:
             told = log.read_text(encoding="utf-8", errors="replace")[-3000:]
             raise ContenderFailed(f"{' '.join(command)[:200]}: {error}\n{told}") from None

@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -98,18 +97,8 @@ def one_run(contender: Contender, work: Workload, connection: KafkaConnection) -
             environment=os.environ | {"PYTHONPATH": python_path} | dict(contender.environment or {}),
             log=folder / "log",
             timeout_s=TIMEOUT_S,
-            when_ended=(lambda: _wait_for(found)) if contender.finds_sessions else None,
         )
         return done, differences(work, found) if contender.finds_sessions else None
-
-
-def _wait_for(path: Path) -> None:
-    """For our worker, which writes its sessions to its lake, and for the comparison only when it has ended."""
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        if time.monotonic() > deadline:
-            raise ContenderFailed("wrote no sessions")
-        time.sleep(0.02)
 
 
 def differences(work: Workload, found: Path) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import polars as pl
 import pyarrow as pa
-from peers.running import BEGUN, ENDED
+from peers.running import BEGUN, ENDED, WRITTEN
 from workload import LADDER
 
 from ladder.connection import KafkaConnection
@@ -48,9 +48,8 @@ class _Telling:
     def _write_found(self) -> None:
         milliseconds = (pl.col(name).dt.epoch("ms").alias(name) for name in ("started_at", "ended_at"))
         sessions = self._lake.scan("sessions").select("visitor_id", *milliseconds, "events").collect()
-        unfinished = self._found.with_suffix(".unfinished")
-        sessions.write_csv(unfinished, include_header=False)
-        unfinished.rename(self._found)
+        sessions.write_csv(self._found, include_header=False)
+        print(WRITTEN, flush=True)
 
 
 class _TellingLake:

@@ -72,7 +72,7 @@ def main(brokers: str, topic: str, _: str, __: str, found: str, ___: str) -> Non
     op.output("lines", sessions.down, LinesSink(found))
     print("begun", flush=True)
     cli_main(flow)
-    print("ended", flush=True)
+    print("ended\nwritten", flush=True)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(brokers: str, topic: str, sessions: str, _: str, found: str, folder: st
         left -= 1
         if left == 0:
             out.close()
-            print("ended", flush=True)
+            print("ended\nwritten", flush=True)
 
     frame.update(write, metadata=True)
     app.run()

@@ -62,7 +62,7 @@ def main(brokers: str, topic: str, _: str, __: str, found: str, folder: str, jar
             .start()
         )
         query.awaitTermination()
-    print("ended", flush=True)
+    print("ended\nwritten", flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ public final class Sessions {
     out.write(visitor + "," + first + "," + last + "," + row.<Long>getFieldAs(3) + "\n");
     if (--left == 0) {
       out.close();
-      System.out.println("ended");
+      System.out.println("ended\nwritten");
     }
   }
 

@@ -52,7 +52,7 @@ public final class Sessions {
       out.write(key.key() + "," + key.window().start() + "," + key.window().end() + "," + events + "\n");
       if (--left == 0) {
         out.close();
-        System.out.println("ended");
+        System.out.println("ended\nwritten");
       }
     } catch (IOException error) {
       throw new UncheckedIOException(error);
@@ -69,6 +69,9 @@ public final class Sessions {
     settings.put(StreamsConfig.STATE_DIR_CONFIG, arguments[5]);
     settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
     settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
+    // Closed windows are given out when a record comes, at most once in this time: a second as it is, and of the last
+    // records of a partition many would wait for a record that does not come.
+    settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
     settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 128 * 1024 * 1024);
     settings.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 10_000);
     settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG), "earliest");
