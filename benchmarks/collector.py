@@ -153,7 +153,7 @@ class Load:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "", parts.port or 80
         key = b64encode(b"KEY:").decode()
-        self._requests = [
+        self.requests = [
             f"POST /v1/batch HTTP/1.1\r\nHost: {parts.netloc}\r\nContent-Type: text/plain\r\n"
             f"Authorization: Basic {key}\r\nContent-Length: {len(text)}\r\n\r\n".encode()
             + text
@@ -166,8 +166,8 @@ class Load:
         self.answered = 0
 
     def next_request(self) -> bytes:
-        self._next = (self._next + 1) % len(self._requests)
-        return self._requests[self._next]
+        self._next = (self._next + 1) % len(self.requests)
+        return self.requests[self._next]
 
     def is_over(self) -> bool:
         return time.perf_counter() > self._end
@@ -202,6 +202,10 @@ class Server:
         self.url = self._process.stdout.readline().strip()
         if not self.url:
             raise RuntimeError(f"{role} did not start")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def stop(self) -> None:
         self._process.terminate()

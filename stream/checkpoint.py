@@ -9,6 +9,8 @@ from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Protocol
 
 import polars as pl
@@ -297,6 +299,7 @@ def _names(schema: pa.Schema) -> list[str]:
 def _offsets(records: Sequence[KafkaRecord]) -> dict[int, list[int]]:
     """The offsets of each partition that occurs, in their order."""
     offsets: dict[int, list[int]] = {}
-    for record in records:
-        offsets.setdefault(record.partition, []).append(record.offset)
+    # A fetch's records lie together.
+    for partition, run in groupby(records, attrgetter("partition")):
+        offsets.setdefault(partition, []).extend(map(attrgetter("offset"), run))
     return offsets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import repeat
+
 import polars as pl
 
 from stream.cuts import Flags, Int64s
@@ -45,9 +47,19 @@ class OpenIds:
 
     def forget(self, events: pl.DataFrame) -> None:
         """These events' sessions were given out."""
-        for event_id, at in _timed(events).iter_rows():
-            if self._time_of.get(event_id) == at:
-                del self._time_of[event_id]
+        timed = _timed(events)
+        ids, times = timed["event_id"].to_list(), timed["at"].to_list()
+        time_of = self._time_of
+        known = list(map(time_of.pop, ids, repeat(None)))
+        if known == times:
+            return
+        # Of another event with the same id, which is still open, or the same id twice among these.
+        for event_id, at, was in zip(ids, times, known, strict=True):
+            if was is not None and was != at:
+                time_of[event_id] = was
+        for event_id, at in zip(ids, times, strict=True):
+            if time_of.get(event_id) == at:
+                del time_of[event_id]
 
 
 def _timed(events: pl.DataFrame) -> pl.DataFrame:

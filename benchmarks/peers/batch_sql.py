@@ -30,11 +30,11 @@ def _tiers(is_there: str, count: str) -> str:
     for tier in range(len(ASKS)):
         ask, yes = is_there.format(f"ask{tier}"), is_there.format(f"yes{tier}")
         next_yes = is_there.format(f"yes{tier + 1}") if tier + 1 < len(ASKS) else "false"
-        for condition in (
+        conditions = (
             ask, f"{ask} and {yes} and yes{tier} >= ask{tier}", f"{ask} and not ({yes} and yes{tier} >= ask{tier})",
             f"{yes} and not {ask}", yes, f"{yes} and {next_yes}",
-        ):  # fmt: skip
-            columns.append(count.format(condition))
+        )  # fmt: skip
+        columns += [count.format(condition) for condition in conditions]
     return ", ".join(columns)
 
 
@@ -50,7 +50,7 @@ def run_duckdb(what: str, history: str, found: str, tiers: str, folder: str) -> 
             from read_ndjson(?, columns = {{visitor_id: 'varchar', occurred_at: 'varchar', name: 'varchar'}})
         ),
         begun as (
-            select *, coalesce(at - lag(at) over visits > {GAP_MS}, true) as begins
+            select *, coalesce(at - (lag(at) over visits) > {GAP_MS}, true) as begins
             from events
             window visits as (partition by visitor_id order by at)
         ),

@@ -110,11 +110,6 @@ def maven_build(folder: str) -> Path:
     return built
 
 
-def spark() -> list[str]:
-    """PySpark is among our own locked packages; its connector is not."""
-    return [sys.executable, "-P", str(HERE / "spark" / "sessions.py")]
-
-
 def _digest(*files: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
@@ -133,7 +128,9 @@ _FLINK_OPENS = [  # what Flink's own start script opens to it
     for package in ("java.lang", "java.util", "java.util.concurrent", "java.time", "java.net", "java.nio")
 ]
 FLINK = Contender("Flink SQL 2.2.0", partial(java_peer, "flink", "Sessions", *_FLINK_OPENS), needs_kafka=True)
-SPARK = Contender("Spark 4.3.0", spark, more=lambda: [str(maven_build("spark") / "jars")], needs_kafka=True)
+SPARK = Contender(
+    "Spark 4.1.1", partial(python_peer, "spark"), more=lambda: [str(maven_build("spark") / "jars")], needs_kafka=True
+)
 
 CONTENDERS = {
     "yesladder": YESLADDER,

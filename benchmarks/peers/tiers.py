@@ -1,4 +1,4 @@
-"""The tier table that the batch contenders must give, by plain loops over sessions; and the ladder's names of events."""
+"""The tier table that the batch contenders must give, by plain loops over sessions, and what its tiers are."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import org.apache.kafka.common.serialization.Deserializer;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.common.serialization.Serializer;
+import org.apache.kafka.common.utils.Bytes;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StreamsBuilder;
 import org.apache.kafka.streams.StreamsConfig;
@@ -25,6 +26,7 @@ import org.apache.kafka.streams.kstream.Grouped;
 import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.SessionWindows;
 import org.apache.kafka.streams.kstream.Windowed;
+import org.apache.kafka.streams.state.SessionStore;
 
 /**
  * Session windows as the guide of Kafka Streams writes them: grouped by key, counted, given out when the window closes.
@@ -35,6 +37,7 @@ import org.apache.kafka.streams.kstream.Windowed;
 public final class Sessions {
   private static final Duration GAP = Duration.ofMinutes(30);
   private static final Duration LATENESS = Duration.ofMinutes(10);
+  private static final Duration RETENTION = Duration.ofHours(5);
   private static final String LAST_VISITOR = "last-of-a-partition";
 
   /** The part of an event that a session is made of. */
@@ -69,8 +72,8 @@ public final class Sessions {
     settings.put(StreamsConfig.STATE_DIR_CONFIG, arguments[5]);
     settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 2);
     settings.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, 1);
-    // Closed windows are given out when a record comes, at most once in this time: a second as it is, and of the last
-    // records of a partition many would wait for a record that does not come.
+    // Closed windows are given out when a record comes, at most once in this time. By default that is a second, and those
+    // that the last record closes would wait for one that does not come. It costs no more CPU (measured).
     settings.put(StreamsConfig.InternalConfig.EMIT_INTERVAL_MS_KSTREAMS_WINDOWED_AGGREGATION, 0L);
     settings.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, 128 * 1024 * 1024);
     settings.put(StreamsConfig.BUFFERED_RECORDS_PER_PARTITION_CONFIG, 10_000);
@@ -104,7 +107,10 @@ public final class Sessions {
         .groupByKey(Grouped.with(Serdes.String(), times))
         .windowedBy(SessionWindows.ofInactivityGapAndGrace(GAP, LATENESS))
         .emitStrategy(EmitStrategy.onWindowClose())
-        .count(Materialized.with(Serdes.String(), Serdes.Long()))
+        // What ends longer ago than this is dropped, closed or not; the last events are three hours after all others.
+        .count(
+            Materialized.<String, Long, SessionStore<Bytes, byte[]>>with(Serdes.String(), Serdes.Long())
+                .withRetention(RETENTION))
         .toStream()
         .foreach(Sessions::write);
 
