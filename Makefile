@@ -59,7 +59,8 @@ format: install  ## put the code into its style
 docs: install  ## write the generated pages anew
 	$(BIN)/python -P -m yesladder.documentation docs
 
-bench: install  ## every benchmark; see benchmarks/README.md
+bench: install  ## every benchmark, the peers first; needs Java 17 and Maven; see benchmarks/README.md
+	@$(UV) sync --frozen --inexact --no-editable --extra spark --group peers --quiet
 	$(BIN)/python benchmarks/run_all.py
 
 soak: install  ## an hour at a steady rate on Apache Kafka, with builds and upkeep: MINUTES=60

@@ -130,8 +130,8 @@ def main() -> None:
             when=when,
             where=where,
             versions={name: version(name) for name in ("duckdb", "polars", "chdb", "pyspark")},
-            conditions=f"{chosen.events:,} lines of JSON by {chosen.events // EVENTS_A_VISITOR:,} visitors, to sessions on"
-            " disk (backfill), and to the tier table of sessions as well (build, which makes all of the marts)",
+            conditions=f"{chosen.events:,} lines of JSON by {chosen.events // EVENTS_A_VISITOR:,} visitors, to sessions"
+            " on disk (backfill), and to the tier table of sessions as well (build, which makes all of the marts)",
             rows=rows,
             facts=facts,
         ),

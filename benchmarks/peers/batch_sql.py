@@ -41,26 +41,26 @@ def _tiers(is_there: str, count: str) -> str:
 def run_duckdb(what: str, history: str, found: str, tiers: str, folder: str) -> None:
     connection = duckdb.connect(f"{folder}/batch.duckdb")
     connection.execute("set timezone = 'UTC'; set preserve_insertion_order = false")
-    of_tiers = _per_session("min(at) filter (name = 'NAME')", "max(at) filter (name = 'NAME')")
+    of_tiers = _per_session("min(ms) filter (name = 'NAME')", "max(ms) filter (name = 'NAME')")
     connection.execute(
         f"""
         create table sessions as
         with events as (
-            select visitor_id, epoch_ms(occurred_at::timestamptz) as at, name
+            select visitor_id, epoch_ms(occurred_at::timestamptz) as ms, name
             from read_ndjson(?, columns = {{visitor_id: 'varchar', occurred_at: 'varchar', name: 'varchar'}})
         ),
         begun as (
-            select *, coalesce(at - (lag(at) over visits) > {GAP_MS}, true) as begins
+            select *, coalesce(ms - (lag(ms) over visits) > {GAP_MS}, true) as begins
             from events
-            window visits as (partition by visitor_id order by at)
+            window visits as (partition by visitor_id order by ms)
         ),
         numbered as (
             select *, sum(begins::int) over (
-                partition by visitor_id order by at rows between unbounded preceding and current row
+                partition by visitor_id order by ms rows between unbounded preceding and current row
             ) as session
             from begun
         )
-        select visitor_id, min(at) as first, max(at) as last, count(*) as events, {of_tiers}
+        select visitor_id, min(ms) as first, max(ms) as last, count(*) as events, {of_tiers}
         from numbered
         group by visitor_id, session
         """,

@@ -4,7 +4,8 @@
 
 Against the floor: the same server that discards the same bodies.  One process of each, and two on ports of their own,
 as behind a balancer.  The most is what closed loops reach; for the latencies requests are due at fixed times whether
-others were answered or not, and an answer's time counts from when its request was due.  Broker and load share the cores.
+others were answered or not, and an answer's time counts from when its request was due.  Broker and load use the same
+cores.
 """
 
 from __future__ import annotations

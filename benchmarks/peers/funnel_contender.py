@@ -20,18 +20,18 @@ WINDOW_US = WINDOW // timedelta(microseconds=1)
 def duckdb_windows(warehouse: Path) -> list[int]:
     import duckdb
 
-    before = "over (partition by visitor_id order by at rows between unbounded preceding and 1 preceding)"
-    chains = [f"chain1 as (select *, case when name = '{STEPS[0]}' then at end as begun1 from events)"]
+    before = "over (partition by visitor_id order by us rows between unbounded preceding and 1 preceding)"
+    chains = [f"chain1 as (select *, case when name = '{STEPS[0]}' then us end as begun1 from events)"]
     for step, name in enumerate(STEPS[1:], start=2):
         chains.append(
             f"latest{step} as (select *, max(begun{step - 1}) {before} as latest from chain{step - 1}),"
-            f" chain{step} as (select * exclude (latest), case when name = '{name}' and at - latest <= {WINDOW_US}"
+            f" chain{step} as (select * exclude (latest), case when name = '{name}' and us - latest <= {WINDOW_US}"
             f" then latest end as begun{step} from latest{step})"
         )
     reached = ", ".join(f"count(distinct visitor_id) filter (begun{step} is not null)" for step in _numbers())
     connection = duckdb.connect()
     (row,) = connection.execute(
-        "with events as (select visitor_id, epoch_us(occurred_at) as at, name from read_parquet(?)"
+        "with events as (select visitor_id, epoch_us(occurred_at) as us, name from read_parquet(?)"
         f" where name in ({', '.join(repr(name) for name in STEPS)})), {', '.join(chains)}"
         f" select {reached} from chain{len(STEPS)}",
         [str(warehouse / "lake" / "events" / "*" / "*.parquet")],

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -34,10 +35,11 @@ NAMES = {
 def lake(events: int, visitors: int) -> Path:
     """A warehouse with its lake and marts."""
     folder = cache() / "funnels" / f"v1-{events}-{visitors}"
-    if not folder.exists():
-        unfinished = folder.with_name(f"{folder.name}.{os.getpid()}")
-        generate(unfinished, events, visitors)
-        unfinished.rename(folder)
+    whole = folder / "whole"  # the marts hold the lake's path: it cannot be made elsewhere and moved
+    if not whole.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        generate(folder, events, visitors)
+        whole.touch()
     return folder
 
 
