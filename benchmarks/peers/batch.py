@@ -10,7 +10,6 @@ of plain loops.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-from peers.contenders import HERE, ROOT
+from peers.contenders import HERE
 from peers.report import FILES, Part, Row, keep, now_and_here
 from peers.running import ContenderFailed, Run, run
 from peers.stream import differences
@@ -65,7 +64,6 @@ def one_run(script: list[str], what: str, path: Path, work: Workload, tiers: Tie
         own.mkdir()
         done = run(
             [sys.executable, "-P", str(HERE / script[0]), *script[1:], what, *map(str, (path, found, table, own))],
-            environment=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])},
             log=folder / "log",
         )
         differs = differences(work, found)

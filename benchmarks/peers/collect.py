@@ -82,7 +82,7 @@ class Paced:
         loop = asyncio.get_running_loop()
         for n in range(_CONNECTIONS):
             parts = urlsplit(self._urls[n % len(self._urls)])
-            await loop.create_connection(lambda: _Line(self), parts.hostname, parts.port)
+            await loop.create_connection(lambda: _Line(self), parts.hostname or "", parts.port or 80)
         while len(self._idle) < _CONNECTIONS:
             await asyncio.sleep(0.01)
         begun = time.perf_counter()

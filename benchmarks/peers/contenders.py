@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,6 @@ class Contender:
     share: float = 1.0
     finds_sessions: bool = True
     needs_kafka: bool = False
-    environment: Mapping[str, str] | None = None
     note: str = ""
 
     def events(self, whole: int) -> int:

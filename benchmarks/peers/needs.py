@@ -14,7 +14,8 @@ from pathlib import Path
 LEAST_JAVA = 17
 WORDS = (
     "The benchmarks run every contender in turn, an hour or so. They need Java 17 and Maven (Apache Kafka, Kafka"
-    " Streams, Flink, Spark) and uv (Quix Streams, Bytewax, Spark in environments of their own), and download about 1 GB once."
+    " Streams, Flink, Spark) and uv (Quix Streams, Bytewax, Spark in environments of their own); the first time they"
+    " download about 1 GB."
 )
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -19,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from funnel import DAYS, STEPS, WINDOW, generate
-from peers.contenders import HERE, ROOT
+from peers.contenders import HERE
 from peers.report import FILES, Part, Row, keep, now_and_here
 from peers.running import ContenderFailed, run
 from peers.workload import cache
@@ -54,7 +53,6 @@ def measure(warehouse: Path, events: int, runs: int) -> list[Row]:
                 try:
                     done = run(
                         [sys.executable, "-P", str(HERE / "funnel_contender.py"), name, str(warehouse), str(answer)],
-                        environment=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])},
                         log=Path(folder) / "log",
                     )
                 except ContenderFailed as error:

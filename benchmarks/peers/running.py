@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, Queue
 
+from peers.workload import cache
+
 BEGUN = "begun"
 """Said on a line of its own when everything is started and the first record is asked for."""
 ENDED = "ended"
@@ -39,7 +41,6 @@ class ContenderFailed(Exception):
 def run(
     command: Sequence[str],
     *,
-    environment: Mapping[str, str] | None = None,
     log: Path,
     timeout_s: float = 600,
 ) -> Run:
@@ -47,7 +48,7 @@ def run(
     with log.open("wb") as errors:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True,
-            env=dict(os.environ if environment is None else environment), start_new_session=True,
+            env=surroundings(), start_new_session=True,
         )  # fmt: skip
         try:
             said = _Said(process)
@@ -64,6 +65,16 @@ def run(
             if process.stdout is not None:
                 process.stdout.close()
     return Run(begun[1], ended[1] - begun[1], ended[0] - begun[0])
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of a contender: our folders to import from, and bytecode kept, as an installation has it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    root = Path(__file__).parents[2]
+    return kept | {
+        "PYTHONPATH": os.pathsep.join([str(root), str(root / "benchmarks")]),
+        "PYTHONPYCACHEPREFIX": str(cache() / "compiled"),
+    }
 
 
 def tree_cpu_s(root: int) -> float:

@@ -10,7 +10,6 @@ uses to start is told apart.  Sessions are compared with those of a plain loop.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from statistics import median
 from xml.etree import ElementTree
 
 from confluent_kafka import Producer
-from peers.contenders import CONTENDERS, ROOT, YESLADDER, Contender
+from peers.contenders import CONTENDERS, YESLADDER, Contender
 from peers.report import FILES, Part, Row, keep, now_and_here
 from peers.running import ContenderFailed, Run, run
 from peers.workload import EVENTS_A_VISITOR, FULL, PARTITIONS, Workload, read_sessions, workload
@@ -91,10 +90,8 @@ def one_run(contender: Contender, work: Workload, connection: KafkaConnection) -
         own = folder / "own"
         own.mkdir()
         arguments = (connection.brokers, work.name, len(work.sessions), work.lines, found, own)
-        python_path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
         done = run(
             [*contender.command(), *map(str, arguments), *contender.more()],
-            environment=os.environ | {"PYTHONPATH": python_path} | dict(contender.environment or {}),
             log=folder / "log",
             timeout_s=TIMEOUT_S,
         )
