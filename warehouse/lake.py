@@ -162,6 +162,7 @@ class Lake:
         self.store = store
         self._erased: Erased | None = None
         self._erasures: int | None = None
+        self._counted_erasures: dict[str, tuple[int, int | None]] = {}
         self._lease: _Lease | None = None
         if store is None and (unquote(str(root)) != str(root) or "\\" in str(root)):
             raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
@@ -271,7 +272,7 @@ class Lake:
         if table not in _ERASED_FROM:
             return rows
         if self.store is not None:
-            erasures = handle.transaction_version(_ERASED)
+            erasures = self._erasures_of(table, handle)
             if erasures != self._erasures:
                 self.pull_erasures()
                 self._erased, self._erasures = Erased.read(self.root.parent), erasures
@@ -607,7 +608,15 @@ class Lake:
     def erased_meanwhile(self, table: str, handle: DeltaTable) -> bool:
         """Whether somebody was erased since ``without_erased`` was last asked, as this handle has it."""
         is_erased_from = self.store is not None and table in _ERASED_FROM
-        return is_erased_from and handle.transaction_version(_ERASED) != self._erasures
+        return is_erased_from and self._erasures_of(table, handle) != self._erasures
+
+    def _erasures_of(self, table: str, handle: DeltaTable) -> int | None:
+        """How many erasures a table's log tells of; it is read again only where others have written to it."""
+        version = handle.version()
+        known = self._counted_erasures.get(table)
+        if known is None or known[0] != version:
+            known = self._counted_erasures[table] = (version, handle.transaction_version(_ERASED))
+        return known[1]
 
     def attempts(self) -> Iterator[Attempt]:
         """At a commit; in a store with pauses between them."""
@@ -668,6 +677,9 @@ class Lake:
                 if tried == _ASKED_AGAIN - 1:
                     raise YesladderError(f"table {self._at(name)}: {_first_line(error)}") from error
                 time.sleep(_FAR_PAUSE_S * 2**tried)
+        known = self._counted_erasures.get(name)
+        if known is not None and known[0] == number - 1:
+            self._counted_erasures[name] = (number, versions.get(_ERASED, known[1]))
         if number % _CLEAN_EVERY == 0:
             with suppress(DeltaError, OSError, YesladderError):
                 self.table(name).cleanup_metadata()
@@ -736,7 +748,7 @@ class Lake:
             sink = pa.BufferOutputStream()
             _write_rows(rows, sink)
             data = sink.getvalue()
-            self.store.put(f"{name}/{path}", memoryview(data))
+            self.store.put(f"{name}/{path}", data)
             size = data.size
         ends = {column: pc.min_max(rows[column]) for column in {TIME_COLUMN[name], LAST_TIME[name]}}
         stats = {

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from ladder.errors import UsageError, YesladderError
 
 if TYPE_CHECKING:  # half a second, which most commands need not spend
+    import pyarrow as pa
     from pyarrow.fs import FileInfo, FileSystem
 
 SCHEMES = ("s3", "gs", "abfss")
@@ -58,10 +59,19 @@ class ObjectStore:
         """The address of what lies under a name."""
         return f"{self.url}/{name}"
 
-    def put(self, name: str, data: bytes | memoryview) -> None:
+    def put(self, name: str, data: bytes | pa.Buffer) -> None:
         """Have an object of this name hold just these bytes."""
-        with self._told(name), self._files().open_output_stream(self._base + name) as file:
-            file.write(data)
+        with self._told(name):
+            if self._scheme != "s3":
+                # Arrow hands buffers of its own on, and Delta's client takes bytes only.
+                from deltalake._internal import DeltaFileSystemHandler
+
+                stream = DeltaFileSystemHandler(self.url, dict(self.options)).open_output_stream(name)
+                stream.write(bytes(data))
+                stream.close()
+                return
+            with self._files().open_output_stream(self._base + name) as file:
+                file.write(data)
 
     def get(self, name: str) -> bytes:
         """Raises ``FileNotFoundError``."""
