@@ -31,7 +31,7 @@ test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Mave
 
 test-spark: install  ## the marts on Spark, row for row: needs Java 17; installs PySpark, which is large
 	@$(UV) sync --frozen --inexact --no-editable --extra spark --quiet
-	$(BIN)/pytest -m spark
+	$(BIN)/pytest -m spark tests/sql tests/unit/test_warehouse_spark_session.py
 
 test-browser: install  ## the pages in a real browser (apt-get install chromium)
 	$(BIN)/pytest -m browser

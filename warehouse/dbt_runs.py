@@ -81,7 +81,7 @@ def dbt_build(
 def dbt_build_on_spark(work: Path, *, unit_tests: bool = False, on_node: OnNode | None = None) -> list[str]:
     """Run all models, from scratch, and data tests in this process's Spark session; returns the warnings.
 
-    The session has the schema ``lake``.  Raises ``DbtError``.
+    The session has the schema ``lake``.  Unit tests tagged ``duckdb`` are left out.  Raises ``DbtError``.
     """
     return _run("spark", _SPARK, work, True, True, unit_tests, on_node)
 
@@ -138,6 +138,8 @@ def _run(
     command = ["build", *_arguments(output, work), *(["--full-refresh"] if full else [])]
     for kind in left_out:
         command += ["--exclude-resource-type", kind]
+    if unit_tests and engine == "spark":
+        command += ["--exclude", "tag:duckdb"]
     result = _checked(dbtRunner(manifest=manifest, callbacks=[hear]).invoke(command))
     return [f"{node.node.name}: {node.message}" for node in result.result.results if node.status == "warn"]
 

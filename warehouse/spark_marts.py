@@ -27,7 +27,6 @@ def build_on_spark(
     ladder: Ladder,
     *,
     spark: Spark,
-    unit_tests: bool = False,
     on_node: OnNode | None = None,
 ) -> list[str]:
     """Build all models from scratch, and run the data tests, on Spark; returns the warnings.
@@ -39,7 +38,7 @@ def build_on_spark(
     folder = marts.parent / "spark"
     with spark_session(folder, work / "spark" / "spark.log", spark) as session:
         create_lake_tables(session, root, files, ladder)
-        warnings = dbt_build_on_spark(work / "spark", unit_tests=unit_tests, on_node=on_node)
+        warnings = dbt_build_on_spark(work / "spark", unit_tests=spark.unit_tests, on_node=on_node)
     _make_empty(marts, work, root, files)
     _fill(marts, folder)
     shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import re
 import shutil
@@ -51,10 +52,15 @@ class SparkMissingError(UsageError):
 
 @dataclass(frozen=True)
 class Spark:
-    """How to start Spark.  ``conf``: settings of its own, over ours.  ``java_home``: without it, Java of the PATH."""
+    """How to build on Spark.
+
+    ``conf``: settings of its own, over ours.  ``java_home``: without it, Java of the PATH.  ``unit_tests``: run dbt's
+    unit tests as well.
+    """
 
     conf: Mapping[str, str]
     java_home: Path | None = None
+    unit_tests: bool = False
 
 
 def check_spark(spark: Spark) -> None:
@@ -85,11 +91,18 @@ def spark_session(folder: Path, log: Path, spark: Spark) -> Iterator[Any]:
     Raises ``SparkMissingError``, and ``UsageError`` for settings that Spark refuses.
     """
     check_spark(spark)
+    taken_for = _GLOB.search(str(folder).replace(",", ""))
+    if taken_for is not None:
+        # Spark takes its own tables' paths for patterns, too, and has no way to say that they are none.
+        raise UsageError(f"Spark cannot build in a folder with {taken_for[0]} in its path, as in {folder}")
     log.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions of pandas, which is not used here
+        from pyspark.logger import PySparkLogger
         from pyspark.sql import SparkSession
 
+        # Every error that is raised is printed there as well, with the whole of Java's stack.
+        PySparkLogger.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL)
         fixed = _fixed(folder)
         taken = sorted(fixed.keys() & spark.conf.keys())
         if taken:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -20,6 +21,7 @@ from ladder.durations import format_duration
 from ladder.errors import REASONS
 from ladder.events import ARROW_SCHEMA, CANONICAL_HEADER, MAX_EVENT_BYTES, Event
 from ladder.rejects import REJECT_HEADER
+from warehouse.dbt_runs import project_folder
 from yesladder.cli import cli
 from yesladder.settings import PREFIX, Settings
 
@@ -34,6 +36,7 @@ def pages() -> dict[str, str]:
         "settings.md": _settings(),
         "metrics.md": _metrics(),
         "tables.md": _tables(),
+        "dialects.md": _dialects(),
         "audit.schema.json": _audit_schema(),
     }
 
@@ -151,6 +154,35 @@ def _tables() -> str:
         rows = [[f"`{column.name}`", _type(column), "" if column.nullable else "always"] for column in schema]
         lines += [f"## {name}", "", *_table(["column", "type", "present"], rows), ""]
     return "\n".join(lines)
+
+
+def _dialects() -> str:
+    text = (project_folder() / "macros" / "dialect.sql").read_text(encoding="utf-8")
+    rows: list[list[str]] = []
+    own: list[list[str]] = []
+    bodies = dict(re.findall(r"\{% macro (\w+__\w+)\([^)]*\) -?%\}(.*?)\{%-? endmacro %\}", text, flags=re.DOTALL))
+    for meaning, kind, name in re.findall(r"\{# ([^#]*?) #\}\n\{% (macro|materialization) (\w+)", text):
+        if f"default__{name}" in bodies:
+            versions = [" ".join(bodies[f"{engine}__{name}"].split()) for engine in ("default", "spark")]
+            rows.append([f"`{name}`", meaning, *(f"`{version}`" for version in versions)])
+        elif name.startswith("spark__") or kind == "materialization":
+            own.append([f"`{name.removeprefix('spark__')}`", meaning.removeprefix("dbt's own: ")])
+    return "\n".join(
+        [
+            _GENERATED,
+            "# What differs between SQL engines",
+            "",
+            "All else in `dbt_like_sql` is the same text for DuckDB and for Spark; these macros, in",
+            "`dbt_like_sql/macros/dialect.sql`, have a version for each.  See [scale.md](scale.md).",
+            "",
+            *_table(["macro", "meaning", "DuckDB", "Spark"], rows),
+            "",
+            "Of dbt itself, Spark has its own:",
+            "",
+            *_table(["macro", "meaning"], own),
+            "",
+        ]
+    )
 
 
 def _audit_schema() -> str:

@@ -45,18 +45,13 @@
     {{- "aggregate(" ~ spark__list_in_order(value, order_by) ~ ", cast(0 as double), (sum, x) -> sum + x)" -}}
 {% endmacro %}
 
-{# An aggregate: a quantile of a number, interpolated. #}
-{% macro quantile(value, share) %}{{ return(adapter.dispatch('quantile')(value, share)) }}{% endmacro %}
-{% macro default__quantile(value, share) %}quantile_cont({{ value }}, {{ share }}){% endmacro %}
-{% macro spark__quantile(value, share) %}percentile({{ value }}, {{ share }}){% endmacro %}
-
 {# The engine's name of a type that a contract names as DuckDB does. #}
 {% macro spark_type(name) -%}
     {%- set names = {'varchar': 'string', 'integer': 'int', 'timestamp with time zone': 'timestamp'} -%}
     {%- if name.endswith('[]') -%}array<{{ spark_type(name[:-2]) }}>{%- else -%}{{ names.get(name, name) }}{%- endif -%}
 {%- endmacro %}
 
-{# dbt's own, for contracts: the columns of a contract without rows, and a model's rows under its contract. #}
+{# dbt's own: the columns of a contract, without rows; what a model's rows are held against. #}
 {% macro spark__get_empty_schema_sql(columns) %}
     select
         {%- for column in columns.values() %}
@@ -65,6 +60,7 @@
     where false
 {% endmacro %}
 
+{# dbt's own: a model's rows under its contract; a null where there may be none fails the model. #}
 {% macro spark__get_select_subquery(sql) %}
     select
         {%- for column in model['columns'].values() %}
@@ -80,6 +76,7 @@
     ) as model_subq
 {% endmacro %}
 
+{# dbt's own: constraints set on a table afterwards, which Parquet has not; they are in the select above. #}
 {% macro spark__persist_constraints(relation, model) %}{% endmacro %}
 
 {# Spark's builds are always full: what DuckDB builds by differences, it builds as a table. #}
