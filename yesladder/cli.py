@@ -180,7 +180,7 @@ def collect(**options: Any) -> None:
 @click.option("--drain", is_flag=True, help="When stopped, close the sessions still open (for replays of history).")
 @log_level_option
 def worker(drain: bool, log_level: str, **options: Any) -> None:
-    """Turn events on Kafka into sessions in the lake, each exactly once.  Run as many as there are partitions.
+    """Turn events on Kafka into sessions in the lake, each exactly once.  Several share the partitions: docs/scale.md.
 
     It serves /health and /metrics.  Exit code 3: start it again; 4: look at its last words first.
 
