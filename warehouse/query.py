@@ -164,17 +164,19 @@ def step_row(ladder: Ladder, tier: int, step: str, unit: Unit, counts: Sequence[
     return StepRow(tier=tier, step=step, unit=unit, **_counted(ladder, tier, counts))
 
 
-def run_sql(warehouse: Path, sql: str) -> pa.Table:
+def run_sql(warehouse: Path, sql: str, *, most: int | None = None) -> pa.Table:
     """The rows of one SELECT (or DESCRIBE, SHOW, SUMMARIZE, EXPLAIN) over the marts and the lake's views.
 
-    Times are UTC.  Raises ``UsageError`` for anything that is not one reading statement, and for what DuckDB refuses.
+    ``most``: so many of them, and the others are not held in memory; None: all.  Times are UTC.
+    Raises ``UsageError`` for anything that is not one reading statement, and for what DuckDB refuses.
     """
     check_reads_only(sql)
     with open_marts(warehouse) as marts:
         if "alerts" in sql.lower():
             show_alerts(marts, warehouse)
         try:
-            return marts.sql(sql).to_arrow_table()
+            rows = marts.sql(sql)
+            return (rows if most is None else rows.limit(most)).to_arrow_table()
         except duckdb.Error as error:
             raise UsageError(f"the query cannot be run: {_first_lines(error)}") from None
 

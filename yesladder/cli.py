@@ -636,8 +636,9 @@ def funnel(
 @cli.command()
 @click.argument("statement")
 @settings_options("warehouse")
+@click.option("--most", type=click.IntRange(1), default=1_000_000, show_default=True, help="Read so many rows at most.")
 @_json_option
-def sql(statement: str, as_json: bool, **options: Any) -> None:
+def sql(statement: str, most: int, as_json: bool, **options: Any) -> None:
     """A read-only query over the marts and the lake.
 
     Example: yesladder sql "select tier_name, asked, yes from fct_tier_totals where unit = 'session'"
@@ -645,12 +646,16 @@ def sql(statement: str, as_json: bool, **options: Any) -> None:
     from answers.result_table import ResultTable
     from warehouse.query import run_sql
 
-    rows = run_sql(read_settings(**options).warehouse, statement)
+    found = run_sql(read_settings(**options).warehouse, statement, most=most + 1)
+    rows = found.slice(0, most)
+    cut = f"only the first {most:,} rows were read; there are more (--most)" if found.num_rows > most else None
     if as_json:
         columns = [column.to_pylist() for column in rows.columns]
-        _print_json({"columns": rows.column_names, "rows": list(zip(*columns, strict=True))})
+        _print_json({"columns": rows.column_names, "rows": list(zip(*columns, strict=True)), "cut": cut})
     else:
         Console().print(ResultTable(rows))
+        if cut is not None:
+            click.echo(cut, err=True)
 
 
 @cli.command()

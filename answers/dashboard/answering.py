@@ -1,4 +1,4 @@
-"""Answers from threads: so many at a time, slow ones apart, none for ever, and each remembered until the next build."""
+"""Answers from threads: so many at a time, each kind apart, none for ever, and each remembered until the next build."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import duckdb
 
@@ -18,9 +18,11 @@ from warehouse.opened import Identity, KeptMarts, Reading, identity_of
 
 T = TypeVar("T")
 
-WORKERS = 4
-SLOW_AT_ONCE = 2
-"""Of the workers, so that quick questions always find one."""
+Lane = Literal["quick", "live", "slow"]
+"""Where a question waits: with those the marts answer at once, those about what changes between builds, or the rest."""
+
+AT_ONCE = 2
+"""Questions of each lane: as many as there are cores on a small machine, and none waits for those of another."""
 WAITING = 64
 PATIENCE_S = 30.0
 REMEMBERED_BYTES = 64 << 20
@@ -41,12 +43,13 @@ class Desk:
         self._warehouse = warehouse
         self._patience_s = patience_s
         self._kept = KeptMarts(warehouse)
-        self._quick = ThreadPoolExecutor(WORKERS - SLOW_AT_ONCE, thread_name_prefix="quick answer")
-        self._slow = ThreadPoolExecutor(SLOW_AT_ONCE, thread_name_prefix="slow answer")
+        self._lanes: dict[Lane, ThreadPoolExecutor] = {
+            lane: ThreadPoolExecutor(AT_ONCE, thread_name_prefix=f"{lane} answer") for lane in get_args(Lane)
+        }
         self._waiting = 0
         self._memory = Memory(most_bytes)
 
-    async def ask(self, question: Hashable, find: Callable[[], bytes], *, is_slow: bool) -> bytes:
+    async def ask(self, question: Hashable, find: Callable[[], bytes], *, lane: Lane) -> bytes:
         """The answer to a question, remembered for as long as the marts stay the same.
 
         ``find`` runs in a thread in which all questions go to the same marts.  Raises what it raises,
@@ -72,9 +75,9 @@ class Desk:
                 self._memory.remember(reading.marts.identity, question, found)
                 return found
 
-        return await self._run(answer, asked, is_slow)
+        return await self._run(answer, asked, lane)
 
-    async def ask_anew(self, find: Callable[[], T], *, is_slow: bool) -> T:
+    async def ask_anew(self, find: Callable[[], T], *, lane: Lane) -> T:
         """The same of what changes between builds: nothing is remembered, and there need be no marts."""
         asked: list[Reading] = []
 
@@ -84,9 +87,9 @@ class Desk:
                     asked.append(stack.enter_context(self._kept.reading()))
                 return find()
 
-        return await self._run(answer, asked, is_slow)
+        return await self._run(answer, asked, lane)
 
-    async def _run(self, answer: Callable[[], T], asked: list[Reading], is_slow: bool) -> T:
+    async def _run(self, answer: Callable[[], T], asked: list[Reading], lane: Lane) -> T:
         if self._waiting >= WAITING:
             raise BusyError("too many questions are being asked at once; try again in a moment")
         self._waiting += 1
@@ -97,7 +100,7 @@ class Desk:
             return answer()
 
         try:
-            running = asyncio.get_running_loop().run_in_executor(self._slow if is_slow else self._quick, begin)
+            running = asyncio.get_running_loop().run_in_executor(self._lanes[lane], begin)
             return await asyncio.wait_for(running, self._patience_s)
         except asyncio.CancelledError:  # whoever asked has gone, or the process ends
             _interrupt(asked)
@@ -113,7 +116,7 @@ class Desk:
             self._waiting -= 1
 
     def close(self) -> None:
-        for pool in (self._quick, self._slow):
+        for pool in self._lanes.values():
             pool.shutdown(wait=False, cancel_futures=True)
         self._kept.close()
 

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from answers.dashboard.answering import BusyError, Desk, NoNumbersError
+from answers.dashboard.answering import BusyError, Desk, Lane, NoNumbersError
 from answers.dashboard.assets import assets
 from answers.dashboard.doors import Doors
 from answers.dashboard.layout import render_page, render_trouble
@@ -69,32 +69,28 @@ MOST_ADDRESS = 16_000
 
 @dataclass(frozen=True)
 class PageAt:
-    """A page of the menu, or (``title`` empty) one that others lead to.
-
-    ``is_live``: it changes between builds.
-    """
+    """A page of the menu, or (``title`` empty) one that others lead to.  What is live changes between builds."""
 
     title: str
     make: Callable[[Asked], Page]
-    is_slow: bool = False
-    is_live: bool = False
+    lane: Lane = "quick"
 
 
 PAGES: Mapping[str, PageAt] = {
     "ladder": PageAt("Ladder", ladder.page),
-    "funnel": PageAt("Funnels", funnel.page, is_slow=True),
+    "funnel": PageAt("Funnels", funnel.page, "slow"),
     "leaps": PageAt("Leaps", leaps.page),
     "momentum": PageAt("Momentum", momentum.page),
     "hesitation": PageAt("Hesitation", hesitation.page),
     "value-first": PageAt("Value first", value_first.page),
     "cheers": PageAt("Cheers", cheers.page),
     "walk": PageAt("Walk", walk.page),
-    "alerts": PageAt("Alerts", alerts.page, is_slow=True, is_live=True),
-    "health": PageAt("Data health", health.page, is_slow=True, is_live=True),
+    "alerts": PageAt("Alerts", alerts.page, "live"),
+    "health": PageAt("Data health", health.page, "live"),
     "people": PageAt("", people.page),
 }
 
-SQL = PageAt("SQL", sql.page, is_slow=True)
+SQL = PageAt("SQL", sql.page, "slow")
 """One more, where the settings allow it."""
 
 
@@ -153,12 +149,12 @@ class _Served:
                 return self._render(name, at, given)
 
             async def ask() -> Response:
-                if at.is_live:
-                    found = await self._desk.ask_anew(find, is_slow=at.is_slow)
+                if at.lane == "live":
+                    found = await self._desk.ask_anew(find, lane=at.lane)
                 else:
                     ladder_as_of = ladder_hash(self._dashboard.load_ladder())
                     question = (name, tuple(sorted(given.items())), self._funnels_as_of(), ladder_as_of)
-                    found = await self._desk.ask(question, find, is_slow=at.is_slow)
+                    found = await self._desk.ask(question, find, lane=at.lane)
                 return Response(found, media_type=_HTML)
 
             return await self._answer(ask)
@@ -172,7 +168,7 @@ class _Served:
             given = _given(request)
 
             async def ask() -> Response:
-                text = await self._desk.ask_anew(lambda: make(self._asked(given)), is_slow=True)
+                text = await self._desk.ask_anew(lambda: make(self._asked(given)), lane="slow")
                 headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
                 return Response(text, headers=headers, media_type="text/csv; charset=utf-8")
 
@@ -182,14 +178,14 @@ class _Served:
 
     async def save_funnel(self, request: Request) -> Response:
         """The funnel of the address under the name of the form; leads to it."""
-        body = await request.body()
-        if len(body) > MOST_ADDRESS:
+        body = await _body(request, MOST_ADDRESS)
+        if body is None:
             return self._trouble(413, "This cannot be saved", "name: that is too much")
         name = dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)).get("name", "")
         given = _given(request)
 
         async def ask() -> Response:
-            asked, saved = await self._desk.ask_anew(lambda: self._save(given, name), is_slow=True)
+            asked, saved = await self._desk.ask_anew(lambda: self._save(given, name), lane="slow")
             return RedirectResponse(f"/funnel?{asked.view.query(saved=saved)}", status_code=303)
 
         return await self._answer(ask)
@@ -245,6 +241,16 @@ class _Served:
         self, status: int, title: str, words: str, headers: Mapping[str, str] | None = None, again_s: int | None = None
     ) -> Response:
         return Response(render_trouble(title, words, self._menu, again_s), status, headers, _HTML)
+
+
+async def _body(request: Request, most: int) -> bytes | None:
+    """What was sent; None where that is more than so many bytes, of which no more is then read."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            return None
+    return bytes(body)
 
 
 def _given(request: Request) -> dict[str, tuple[str, ...]]:

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from answers.dashboard.layout import render_page
+from answers.dashboard.page import Asked
+from answers.dashboard.pages import sql
+from answers.dashboard.view import read_view
 from ladder.errors import UsageError
 from tests.suites.alert_findings import NOON, alert_row
 from tests.suites.seeded_lake import LADDER, NOW, event_rows, land, seeded_events
@@ -20,6 +27,7 @@ from warehouse.opened import KeptMarts
 from warehouse.people import OUTCOMES, people
 from warehouse.quality import Gate
 from warehouse.query import freshness, open_marts, run_sql, steps, tiers
+from yesladder.cli import cli
 
 EVENTS = seeded_events(91, visitors=15)
 
@@ -48,6 +56,48 @@ def test_alerts_can_be_queried_as_they_are_now_whenever_the_marts_were_built(lak
     assert run_sql(warehouse, question).num_rows == 0
     AlertsTable(lake, "shop").add([alert_row(1)], now=NOW)
     assert run_sql(warehouse, question).to_pylist() == [{"notice_id": "n1", "fall": 0.4, "minute": NOON}]
+
+
+def test_no_more_rows_are_read_than_asked_for(warehouse: Path) -> None:
+    endless = "select * from range(1000000000000)"
+    assert run_sql(warehouse, endless, most=3).to_pylist() == [{"range": n} for n in range(3)]
+    assert run_sql(warehouse, "show tables", most=2).num_rows == 2
+    assert run_sql(warehouse, "select 1 as x, 2 as x order by 1", most=2).num_rows == 1
+
+
+def test_the_page_and_the_command_say_that_there_are_more_rows(warehouse: Path) -> None:
+    def page(statement: str) -> str:
+        view, given = read_view({}, LADDER), {"q": (statement,)}
+        return render_page("sql", sql.page, Asked(warehouse, LADDER, view, given, NOW, warehouse / "funnels.toml"), [])
+
+    assert "Only the first 500 are read and shown" in page("select * from range(501)")
+    assert "More than" not in page("select * from range(500)")
+
+    def command(*options: str) -> Any:
+        found = CliRunner().invoke(cli, ["sql", "from range(3)", "--json", "--warehouse", str(warehouse), *options])
+        return json.loads(found.stdout)
+
+    assert command() == {"columns": ["range"], "rows": [[0], [1], [2]], "cut": None}
+    assert command("--most", "3")["cut"] is None
+    assert command("--most", "2") == {
+        "columns": ["range"],
+        "rows": [[0], [1]],
+        "cut": "only the first 2 rows were read; there are more (--most)",
+    }
+
+
+def test_a_csv_of_more_rows_than_one_holds_is_refused_rather_than_cut(
+    warehouse: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "MOST_IN_CSV", 2)
+    view = read_view({}, LADDER)
+
+    def csv_of(statement: str) -> str:
+        return sql.as_csv(Asked(warehouse, LADDER, view, {"q": (statement,)}, NOW, warehouse / "funnels.toml"))
+
+    assert csv_of("from range(2)").split() == ["range", "0", "1"]
+    with pytest.raises(UsageError, match="more than 2 rows"):
+        csv_of("from range(3)")
 
 
 @pytest.mark.parametrize(

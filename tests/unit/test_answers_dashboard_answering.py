@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from answers.dashboard.answering import SLOW_AT_ONCE, WAITING, BusyError, Desk, Memory
+from answers.dashboard.answering import AT_ONCE, WAITING, BusyError, Desk, Lane, Memory
 
 ONE, OTHER = (1, 1, 1, 1), (1, 2, 1, 1)
 
@@ -19,18 +19,19 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     found.close()
 
 
-def test_slow_questions_do_not_keep_a_quick_one_waiting(desk: Desk) -> None:
+@pytest.mark.parametrize(("waited_for", "asked"), [("slow", "quick"), ("slow", "live"), ("quick", "live")])
+def test_questions_of_one_lane_keep_none_of_another_waiting(desk: Desk, waited_for: Lane, asked: Lane) -> None:
     go_on = threading.Event()
 
     async def ask() -> str:
-        slow = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(8)]
+        others = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), lane=waited_for)) for _ in range(8)]
         await asyncio.sleep(0)
-        found = await desk.ask_anew(lambda: "quick", is_slow=False)
+        found = await desk.ask_anew(lambda: "found", lane=asked)
         go_on.set()
-        await asyncio.gather(*slow)
+        await asyncio.gather(*others)
         return found
 
-    assert asyncio.run(ask()) == "quick"
+    assert asyncio.run(ask()) == "found"
 
 
 def test_a_question_that_takes_too_long_is_given_up(desk: Desk) -> None:
@@ -38,7 +39,7 @@ def test_a_question_that_takes_too_long_is_given_up(desk: Desk) -> None:
 
     async def ask() -> None:
         with pytest.raises(BusyError, match="given up"):
-            await desk.ask_anew(lambda: go_on.wait(5), is_slow=True)
+            await desk.ask_anew(lambda: go_on.wait(5), lane="slow")
         go_on.set()
 
     asyncio.run(ask())
@@ -48,10 +49,10 @@ def test_who_was_never_heard_is_told_of_the_others(desk: Desk) -> None:
     go_on = threading.Event()
 
     async def ask() -> None:
-        others = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(SLOW_AT_ONCE)]
+        others = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), lane="slow")) for _ in range(AT_ONCE)]
         await asyncio.sleep(0)
         with pytest.raises(BusyError, match="others were asked first"):
-            await desk.ask_anew(lambda: "one more", is_slow=True)
+            await desk.ask_anew(lambda: "one more", lane="slow")
         go_on.set()
         await asyncio.gather(*others, return_exceptions=True)
 
@@ -62,10 +63,10 @@ def test_more_questions_than_may_wait_are_turned_away(desk: Desk) -> None:
     go_on = threading.Event()
 
     async def ask() -> None:
-        waiting = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), is_slow=True)) for _ in range(WAITING)]
+        waiting = [asyncio.create_task(desk.ask_anew(lambda: go_on.wait(5), lane="slow")) for _ in range(WAITING)]
         await asyncio.sleep(0)
         with pytest.raises(BusyError, match="too many"):
-            await desk.ask_anew(lambda: "one more", is_slow=False)
+            await desk.ask_anew(lambda: "one more", lane="quick")
         go_on.set()
         await asyncio.gather(*waiting, return_exceptions=True)
 

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 from starlette.types import ASGIApp
 
-from answers.dashboard.answering import Desk
-from answers.dashboard.app import Dashboard, create_app
+from answers.dashboard.answering import Desk, Lane
+from answers.dashboard.app import MOST_ADDRESS, PAGES, Dashboard, create_app
 from answers.dashboard.doors import doors
 from ladder.tiers import builtin_ladder
 
@@ -22,7 +22,7 @@ class Listening(Desk):
         self.heard: list[Hashable] = []
         self.fails = False
 
-    async def ask(self, question: Hashable, find: Callable[[], bytes], *, is_slow: bool) -> bytes:
+    async def ask(self, question: Hashable, find: Callable[[], bytes], *, lane: Lane) -> bytes:
         if self.fails:
             raise ZeroDivisionError
         self.heard.append(question)
@@ -63,4 +63,32 @@ def test_a_fault_of_ours_is_told_in_a_page(tmp_path: Path) -> None:
 
     assert answer.status_code == 500
     assert "The fault is ours" in answer.text
+    desk.close()
+
+
+def test_what_changes_between_builds_waits_for_nothing_else() -> None:
+    assert {name for name, at in PAGES.items() if at.lane == "live"} == {"alerts", "health"}
+
+
+def test_of_a_form_that_is_too_long_no_more_is_read_than_it_takes_to_know(tmp_path: Path) -> None:
+    open_to_us = doors("127.0.0.1", password_file=None, trusted_header=None, proxies="")
+    desk = Listening(tmp_path)
+    app = create_app(Dashboard(tmp_path, builtin_ladder, open_to_us), desk)
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 100 * MOST_ADDRESS:
+            sent += 1000
+            yield b"x" * 1000
+
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post("/funnel/save?steps=x", content=endless())
+
+    answer = asyncio.run(post())
+
+    assert answer.status_code == 413
+    assert sent <= MOST_ADDRESS + 2000
     desk.close()

@@ -10,27 +10,38 @@ from ladder.errors import UsageError
 from warehouse.query import run_sql
 
 ROWS_SHOWN = 500
+MOST_IN_CSV = 1_000_000
 
 
 def page(asked: Asked) -> Page:
     """What cannot be run is told beside the statement."""
     statement = asked.one("q")
-    facts: dict[str, object] = {"statement": statement, "head": None, "rows": [], "count": 0, "trouble": None}
+    facts: dict[str, object] = {
+        "statement": statement,
+        "head": None,
+        "rows": [],
+        "has_more": False,
+        "most_in_csv": MOST_IN_CSV,
+        "trouble": None,
+    }
     if statement is not None:
         try:
-            found = run_sql(asked.warehouse, statement)
+            found = run_sql(asked.warehouse, statement, most=ROWS_SHOWN + 1)
         except UsageError as error:
             facts["trouble"] = str(error)
         else:
             shown = found.slice(0, ROWS_SHOWN)
             columns = [[_words(value) for value in column.to_pylist()] for column in shown.columns]
-            facts |= {"head": found.column_names, "rows": list(zip(*columns, strict=True)), "count": found.num_rows}
+            facts |= {"head": found.column_names, "rows": list(zip(*columns, strict=True))}
+            facts["has_more"] = found.num_rows > ROWS_SHOWN
     return Page("sql.html", "SQL", facts)
 
 
 def as_csv(asked: Asked) -> str:
-    """All rows."""
-    found = run_sql(asked.warehouse, asked.one("q") or "")
+    """All rows.  Raises ``UsageError`` where they are more than ``MOST_IN_CSV``: a part could be taken for all."""
+    found = run_sql(asked.warehouse, asked.one("q") or "", most=MOST_IN_CSV + 1)
+    if found.num_rows > MOST_IN_CSV:
+        raise UsageError(f"these are more than {MOST_IN_CSV:,} rows; ask for fewer, such as by a WHERE or a LIMIT")
     columns = [[_cell(value) for value in column.to_pylist()] for column in found.columns]
     return csv_of(found.column_names, zip(*columns, strict=True))
 
