@@ -12,28 +12,7 @@ from warehouse.batches import Batches
 from warehouse.located import lake_of
 from warehouse.periods import Days
 from warehouse.query import Freshness, freshness, open_marts
-
-_LATE = """
-with
-
-late as (
-    select source, source_partition as partition, visitor_id, event_id
-    from staging.stg_events
-    where is_late and {happened}
-),
-
-held as (
-    select distinct
-        source, partition, visitor_id, unnest(list_transform(sequence, lambda entry: entry.event_id)) as event_id
-    from lake.sessions
-    where visitor_id in (select visitor_id from late)
-)
-
-select count(*), count(held.event_id)
-from late
-left join held using (source, partition, visitor_id, event_id)
-"""
-"""Late events, and those of them that are in sessions."""
+from warehouse.tallies import late_counts
 
 
 def read_health(
@@ -47,7 +26,7 @@ def read_health(
     with open_marts(warehouse) as marts:
         happened, committed = between("occurred_at", days), between("committed_at", days)
         ((rows,),) = marts.execute(f"select count(*) from lake.events where {happened}").fetchall()
-        ((late, late_repaired),) = marts.execute(_LATE.format(happened=happened)).fetchall()
+        late, late_repaired = late_counts(marts, happened)
         ((copies,),) = marts.execute(
             f"select count(*) from staging.stg_event_copies where copy > 1 and {happened}"
         ).fetchall()

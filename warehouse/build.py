@@ -34,6 +34,7 @@ from warehouse.quality import Gate
 from warehouse.spark_marts import build_on_spark
 from warehouse.spark_session import Spark, check_spark
 from warehouse.standing import JUDGED_APART, noted, standings
+from warehouse.tallies import note_events
 from warehouse.views import create_ladder_tables, create_lake_views
 
 Progress = Callable[[str], None]
@@ -344,6 +345,7 @@ def _finish(building: Path, marts: Path, built: Built, kept: Kept | None) -> lis
             [built.ladder],
         ).fetchall()
         write_built(connection, built, marts)
+        note_events(connection)
         if kept is not None:
             kept.renew(connection)
         connection.execute("checkpoint")

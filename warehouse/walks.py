@@ -14,6 +14,7 @@ import duckdb
 from ladder.errors import UsageError
 from ladder.tiers import Ladder, Mark
 from warehouse.query import open_marts
+from warehouse.tallies import late_events_of
 
 RECENT_VISITORS = 1000
 """Of so many who were seen last one is shown where nobody is named."""
@@ -190,14 +191,9 @@ def _asks(
 
 def _late(marts: duckdb.DuckDBPyConnection, visitors: Sequence[str], ladder: Ladder) -> dict[str, WalkEvent]:
     """Events that came late, in order; what they would have meant the ladder says."""
-    found = marts.execute(
-        "select event_id, name, occurred_at, properties from staging.stg_events"
-        " where is_late and visitor_id in (select unnest($1)) order by occurred_at, event_id",
-        [visitors],
-    ).fetchall()
     return {
         event_id: WalkEvent(event_id, name, at, None, True, 0, False, _plain(ladder.marks_of(name, json.loads(said))))
-        for event_id, name, at, said in found
+        for event_id, name, at, said in late_events_of(marts, visitors)
     }
 
 
@@ -213,31 +209,24 @@ def _sessions(
     late: frozenset[str],
 ) -> list[WalkSession]:
     """All sessions by their start, without what is counted elsewhere, and not yet with what came before."""
-    repeated = {
-        (session, event)
-        for session, event in marts.execute(
-            "select session_id, event_id from intermediate.int_repeated_events where session_id in"
-            " (select session_id from main.fct_sessions where visitor_id in (select unnest($1)))",
-            [visitors],
-        ).fetchall()
-    }
-    entries: dict[str, list[tuple[Any, ...]]] = {}
-    for session_id, *entry in marts.execute(
-        "with entries as ("
-        " select session_id, started_at, unnest(list_transform(sequence, lambda e, n: {'n': n, 'e': e})) as found"
-        " from staging.stg_sessions where visitor_id in (select unnest($1)))"
-        " select session_id, found.e.event_id, found.e.name, started_at + to_microseconds(found.e.offset_us),"
-        " found.e.tier, found.e.role, found.e.step from entries order by session_id, found.n",
+    rows = marts.execute(
+        "select session_id, visitor_id, started_at, ended_at, null, is_capped, page_url, referrer, utm_source,"
+        " utm_medium, utm_campaign, device_class, landed_date from main.fct_sessions"
+        " where visitor_id in (select unnest($1)) order by started_at, session_id",
         [visitors],
-    ).fetchall():
+    ).fetchall()
+    sessions = [session_id for session_id, *_ in rows]
+    repeated = set(
+        marts.execute(
+            "select session_id, event_id from intermediate.int_repeated_events where session_id in (select unnest($1))",
+            [sessions],
+        ).fetchall()
+    )
+    entries: dict[str, list[tuple[Any, ...]]] = {}
+    for session_id, *entry in marts.execute(_ENTRIES.format(days=_days(rows)), [visitors, sessions]).fetchall():
         entries.setdefault(session_id, []).append(tuple(entry))
     found: list[WalkSession] = []
-    for row in marts.execute(
-        "select session_id, visitor_id, started_at, ended_at, null, is_capped, page_url, referrer, utm_source,"
-        " utm_medium, utm_campaign, device_class from main.fct_sessions where visitor_id in (select unnest($1))"
-        " order by started_at, session_id",
-        [visitors],
-    ).fetchall():
+    for *row, _ in rows:
         session = WalkSession(*row)
         events: list[WalkEvent] = []
         for event_id, name, at, tier, role, step in entries[session.session_id]:
@@ -255,6 +244,36 @@ def _sessions(
             events[-1] = replace(events[-1], marks=(*events[-1].marks, mark))
         found.append(replace(session, events=tuple(events)))
     return found
+
+
+_ENTRIES = """
+with
+
+copies as (
+    select session_id, started_at, sequence
+    from lake.sessions
+    where visitor_id in (select unnest($1)) and landed_date in ({days})
+    qualify row_number() over (partition by session_id order by landed_date, source) = 1
+),
+
+entries as (
+    select session_id, started_at, unnest(list_transform(sequence, lambda e, n: {{'n': n, 'e': e}})) as found
+    from copies
+    where session_id in (select unnest($2))
+)
+
+select
+    session_id, found.e.event_id, found.e.name, started_at + to_microseconds(found.e.offset_us),
+    found.e.tier, found.e.role, found.e.step
+from entries
+order by session_id, found.n
+"""
+"""What is in sessions that landed on some days: as ``staging.stg_sessions``, which has to look through all days."""
+
+
+def _days(rows: Sequence[tuple[Any, ...]]) -> str:
+    """The days on which sessions landed: the lake's files of other days are then not opened."""
+    return ", ".join(f"date '{day}'" for day in sorted({row[-1] for row in rows})) or "null"
 
 
 def _away(sessions: Sequence[WalkSession]) -> list[WalkSession]:

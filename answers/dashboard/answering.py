@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,18 +19,29 @@ from warehouse.opened import Identity, KeptMarts, Reading, identity_of
 
 T = TypeVar("T")
 
-Lane = Literal["quick", "live", "slow"]
-"""Where a question waits: with those the marts answer at once, those about what changes between builds, or the rest."""
+Lane = Literal["quick", "live", "kept", "slow"]
+"""Where a question waits: with those the marts answer at once, those about what changes between builds, funnels that
+are saved, or the rest."""
 
 AT_ONCE = 2
 """Questions of each lane: as many as there are cores on a small machine, and none waits for those of another."""
 WAITING = 64
 PATIENCE_S = 30.0
+PATIENCE_UNSEEN = 4
+"""So many times as long for who is told meanwhile that the answer is being found."""
 REMEMBERED_BYTES = 64 << 20
 
 
 class BusyError(YesladderError):
     """Too much is being asked at once, or it took too long; ask again later."""
+
+
+class StillLookingError(YesladderError):
+    """The answer is not there yet and will be: ask again.  ``seconds``: for how long it has been looked for."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"this has been looked for for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 class NoNumbersError(UsageError):
@@ -48,12 +60,16 @@ class Desk:
         }
         self._waiting = 0
         self._memory = Memory(most_bytes)
+        self._looking: OrderedDict[Hashable, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
 
-    async def ask(self, question: Hashable, find: Callable[[], bytes], *, lane: Lane) -> bytes:
+    async def ask(
+        self, question: Hashable, find: Callable[[], bytes], *, lane: Lane, at_once_s: float | None = None
+    ) -> bytes:
         """The answer to a question, remembered for as long as the marts stay the same.
 
-        ``find`` runs in a thread in which all questions go to the same marts.  Raises what it raises,
-        ``NoNumbersError`` and ``BusyError``.
+        ``find`` runs in a thread in which all questions go to the same marts.  ``at_once_s``: raises
+        ``StillLookingError`` after so long, and goes on; who asks again gets the answer to the same look.
+        Raises what ``find`` raises, ``NoNumbersError`` and ``BusyError``.
         """
         identity = identity_of(self._warehouse)
         if identity is None:
@@ -75,7 +91,21 @@ class Desk:
                 self._memory.remember(reading.marts.identity, question, found)
                 return found
 
-        return await self._run(answer, asked, lane)
+        if at_once_s is None:
+            return await self._run(answer, asked, lane)
+        key = (identity, question)
+        began, looking = self._looking.pop(key, (None, None))
+        if began is None or looking is None:
+            began = time.monotonic()
+            looking = asyncio.create_task(self._run(answer, asked, lane, self._patience_s * PATIENCE_UNSEEN))
+        done, _ = await asyncio.wait([looking], timeout=at_once_s)
+        if done:
+            return looking.result()
+        self._looking[key] = began, looking
+        while len(self._looking) > WAITING:
+            _, (_, forgotten) = self._looking.popitem(last=False)
+            forgotten.cancel()
+        raise StillLookingError(time.monotonic() - began)
 
     async def ask_anew(self, find: Callable[[], T], *, lane: Lane) -> T:
         """The same of what changes between builds: nothing is remembered, and there need be no marts."""
@@ -89,7 +119,10 @@ class Desk:
 
         return await self._run(answer, asked, lane)
 
-    async def _run(self, answer: Callable[[], T], asked: list[Reading], lane: Lane) -> T:
+    async def _run(
+        self, answer: Callable[[], T], asked: list[Reading], lane: Lane, patience_s: float | None = None
+    ) -> T:
+        patience_s = self._patience_s if patience_s is None else patience_s
         if self._waiting >= WAITING:
             raise BusyError("too many questions are being asked at once; try again in a moment")
         self._waiting += 1
@@ -101,7 +134,7 @@ class Desk:
 
         try:
             running = asyncio.get_running_loop().run_in_executor(self._lanes[lane], begin)
-            return await asyncio.wait_for(running, self._patience_s)
+            return await asyncio.wait_for(running, patience_s)
         except asyncio.CancelledError:  # whoever asked has gone, or the process ends
             _interrupt(asked)
             raise
@@ -109,9 +142,7 @@ class Desk:
             _interrupt(asked)
             if not begun:
                 raise BusyError("others were asked first and took too long; try again in a moment") from None
-            raise BusyError(
-                f"this took longer than {self._patience_s:.0f} s and was given up; ask for fewer days"
-            ) from None
+            raise BusyError(f"this took longer than {patience_s:.0f} s and was given up; ask for fewer days") from None
         finally:
             self._waiting -= 1
 

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from answers.dashboard.answering import BusyError, Desk, Lane, NoNumbersError
+from answers.dashboard.answering import BusyError, Desk, Lane, NoNumbersError, StillLookingError
 from answers.dashboard.assets import assets
 from answers.dashboard.doors import Doors
 from answers.dashboard.layout import render_page, render_trouble
@@ -69,16 +69,27 @@ MOST_ADDRESS = 16_000
 
 @dataclass(frozen=True)
 class PageAt:
-    """A page of the menu, or (``title`` empty) one that others lead to.  What is live changes between builds."""
+    """A page of the menu, or (``title`` empty) one that others lead to.  What is live changes between builds.
+
+    ``meanwhile``: what a browser shows where the answer takes longer than ``AT_ONCE_S``.
+    """
 
     title: str
     make: Callable[[Asked], Page]
     lane: Lane = "quick"
+    meanwhile: str | None = None
 
+
+AT_ONCE_S = 0.25
+
+_COUNTING = (
+    "The events of these days are being read from the lake, and this funnel counted from them. A funnel that is saved"
+    " is counted by every build and opens at once; fewer days take less time. This page looks again by itself."
+)
 
 PAGES: Mapping[str, PageAt] = {
     "ladder": PageAt("Ladder", ladder.page),
-    "funnel": PageAt("Funnels", funnel.page, "slow"),
+    "funnel": PageAt("Funnels", funnel.page, "slow", _COUNTING),
     "leaps": PageAt("Leaps", leaps.page),
     "momentum": PageAt("Momentum", momentum.page),
     "hesitation": PageAt("Hesitation", hesitation.page),
@@ -154,10 +165,17 @@ class _Served:
                 else:
                     ladder_as_of = ladder_hash(self._dashboard.load_ladder())
                     question = (name, tuple(sorted(given.items())), self._funnels_as_of(), ladder_as_of)
-                    found = await self._desk.ask(question, find, lane=at.lane)
+                    # What is no browser's page, such as a script's, waits for the answer.
+                    waits = at.meanwhile is None or request.headers.get("sec-fetch-dest") != "document"
+                    lane: Lane = "kept" if name == "funnel" and _is_kept(given) else at.lane
+                    found = await self._desk.ask(question, find, lane=lane, at_once_s=None if waits else AT_ONCE_S)
                 return Response(found, media_type=_HTML)
 
-            return await self._answer(ask)
+            try:
+                return await self._answer(ask)
+            except StillLookingError as looking:
+                words = f"{at.meanwhile} For {looking.seconds:.0f} s so far."
+                return self._trouble(200, "Being counted", words, again_s=1, is_counting=True)
 
         return answer
 
@@ -185,7 +203,7 @@ class _Served:
         given = _given(request)
 
         async def ask() -> Response:
-            asked, saved = await self._desk.ask_anew(lambda: self._save(given, name), lane="slow")
+            asked, saved = await self._desk.ask_anew(lambda: self._save(given, name), lane="quick")
             return RedirectResponse(f"/funnel?{asked.view.query(saved=saved)}", status_code=303)
 
         return await self._answer(ask)
@@ -209,6 +227,8 @@ class _Served:
     async def _answer(self, ask: Callable[[], Awaitable[Response]]) -> Response:
         try:
             return await ask()
+        except StillLookingError:
+            raise
         except NoNumbersError as error:
             return self._trouble(200, "No numbers yet", str(error), again_s=5)
         except UsageError as error:
@@ -238,9 +258,20 @@ class _Served:
             return 0
 
     def _trouble(
-        self, status: int, title: str, words: str, headers: Mapping[str, str] | None = None, again_s: int | None = None
+        self,
+        status: int,
+        title: str,
+        words: str,
+        headers: Mapping[str, str] | None = None,
+        again_s: int | None = None,
+        is_counting: bool = False,
     ) -> Response:
-        return Response(render_trouble(title, words, self._menu, again_s), status, headers, _HTML)
+        return Response(render_trouble(title, words, self._menu, again_s, is_counting), status, headers, _HTML)
+
+
+def _is_kept(given: Mapping[str, tuple[str, ...]]) -> bool:
+    """Whether a funnel is one that builds count, or none yet."""
+    return "saved" in given or not any(step.strip() for step in given.get("steps", ()))
 
 
 async def _body(request: Request, most: int) -> bytes | None:

@@ -53,8 +53,11 @@ def render_page(name: str, make: Callable[[Asked], Page], asked: Asked, menu: Me
     )
 
 
-def render_trouble(title: str, words: str, menu: Menu, again_s: int | None = None) -> str:
-    """A page that says why there is none.  ``again_s``: it asks again after so many seconds."""
+def render_trouble(title: str, words: str, menu: Menu, again_s: int | None = None, is_counting: bool = False) -> str:
+    """A page that says why there is none, or (``is_counting``) none yet.
+
+    ``again_s``: it asks again after so many seconds.
+    """
     return (
         environment()
         .get_template("dashboard/trouble.html")
@@ -65,6 +68,7 @@ def render_trouble(title: str, words: str, menu: Menu, again_s: int | None = Non
             view=None,
             has_view=False,
             words=words,
+            is_counting=is_counting,
             again_s=again_s,
             charts=None,
             built_at=None,

@@ -120,7 +120,7 @@ class Page:
         self.call("Emulation.setTimezoneOverride", timezoneId=zone)
         self.call("Emulation.setScriptExecutionDisabled", value=not scripts)
         self.call("Page.navigate", url=place if isinstance(place, str) else place.as_uri())
-        browser.wait_for("Page.loadEventFired", self._session)
+        self._wait_for_numbers()
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
@@ -136,7 +136,12 @@ class Page:
         """Do what leads to another page, and wait for it."""
         self._browser.events.clear()
         self.evaluate(expression)
+        self._wait_for_numbers()
+
+    def _wait_for_numbers(self) -> None:
+        """Until it is loaded, and no page any more that says that an answer is being found."""
         self._browser.wait_for("Page.loadEventFired", self._session)
+        self.wait_for("document.readyState === 'complete' && document.getElementById('counting') === null")
 
     def wait_for(self, condition: str) -> None:
         """Until this JavaScript expression is true, also over pages."""

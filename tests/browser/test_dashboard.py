@@ -395,7 +395,8 @@ def test_alerts_are_those_of_the_lake(chromium: Chromium, shop: Served) -> None:
     assert cells(one, "#carriers") == [["utm_source = google", "about 29 20 to 38", "94.0%"]]
     assert [row[1] for row in cells(one, "#notice-table")] == ["as usual again", "it was raised"]
     wanted = shop.ask(
-        "select date::varchar, asked, yes from fct_step_dropoff where unit = 'session' and segment = 'all' and tier = 5"
+        "select asked_date::varchar, count(*), count(*) filter (answer_seconds <= 3600 and answer = 'yes')"
+        " from fct_asks where unit = 'visitor' and tier = 5 group by asked_date"
     )
     rates = {row[0]: row[1].split()[0] for row in cells(chromium.open(f"{shop.url}/alerts/a2"), "#around-table")}
     shown = {day: float(rate.rstrip("%")) for day, rate in rates.items() if rate != "nobody"}

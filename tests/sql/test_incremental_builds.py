@@ -21,6 +21,7 @@ from warehouse.build import build
 from warehouse.lake import Lake
 from warehouse.quality import Gate
 from warehouse.query import open_marts, run_sql, tiers
+from warehouse.tallies import COUNTED_LATE
 
 TABLES = (
     "staging.stg_event_copies",
@@ -58,6 +59,7 @@ TABLES = (
     "main.fct_yeses",
     "main.fct_after_yes",
     "main.fct_too_soon",
+    "main.meta_event_names",
 )
 MINUTE = timedelta(minutes=1)
 
@@ -97,6 +99,7 @@ def test_many_incremental_builds_give_row_for_row_what_one_full_build_gives(seed
     at_once = contents(lake.root.parent)
     for table in TABLES:
         assert step_by_step[table] == at_once[table], table
+    assert step_by_step["late"] == at_once["late"] != []
     assert len(at_once["intermediate.int_repeated_events"]) > 5
     assert len(at_once["staging.stg_event_copies"]) == 2 * len(copies)
     assert len(at_once["staging.stg_events"]) == len(originals)
@@ -243,4 +246,9 @@ def contents(warehouse: Path) -> dict[str, list[tuple[Any, ...]]]:
         for table in TABLES:
             columns = "* exclude (is_new)" if table.startswith("staging") and "copies" not in table else "*"
             found[table] = marts.execute(f"select {columns} from {table} order by all").fetchall()
+        found["late"] = marts.execute(
+            "select late.*, held.event_id is not null from "
+            f"{COUNTED_LATE} as late left join main.meta_late_held as held"
+            " using (source, partition, visitor_id, event_id) order by all"
+        ).fetchall()
         return found

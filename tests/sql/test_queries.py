@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from answers.dashboard.layout import render_page
 from answers.dashboard.page import Asked
 from answers.dashboard.pages import sql
+from answers.dashboard.pages.alerts import people_of
 from answers.dashboard.view import read_view
 from ladder.errors import UsageError
 from tests.suites.alert_findings import NOON, alert_row
@@ -27,6 +29,7 @@ from warehouse.opened import KeptMarts
 from warehouse.people import OUTCOMES, people
 from warehouse.quality import Gate
 from warehouse.query import freshness, open_marts, run_sql, steps, tiers
+from warehouse.step_days import step_days
 from yesladder.cli import cli
 
 EVENTS = seeded_events(91, visitors=15)
@@ -84,6 +87,43 @@ def test_the_page_and_the_command_say_that_there_are_more_rows(warehouse: Path) 
         "rows": [[0], [1]],
         "cut": "only the first 2 rows were read; there are more (--most)",
     }
+
+
+@pytest.mark.parametrize("first_touch", [{}, {"device_class": "mobile"}, {"device_class": "mobile", "utm_source": ""}])
+def test_days_of_a_step_are_those_of_its_asks_and_of_the_yeses_within_the_hour(
+    warehouse: Path, first_touch: dict[str, str]
+) -> None:
+    asks = run_sql(
+        warehouse,
+        "select visitor_id, tier, step, asked_at, answer, answered_at from fct_asks where unit = 'visitor'",
+    ).to_pylist()
+    visitors = run_sql(warehouse, "select * from dim_visitors").to_pylist()
+    ((known_until,),) = run_sql(warehouse, "select max(ended_at) as until from fct_sessions").to_pydict().values()
+    meant = {v["visitor_id"] for v in visitors if all((v[f"first_{s}"] or "") == t for s, t in first_touch.items())}
+    hour = timedelta(hours=1)
+    found: Counter[tuple[int, str]] = Counter()
+    for tier, step in sorted({(ask["tier"], ask["step"]) for ask in asks}):
+        wanted: dict[date, list[int]] = {}
+        for ask in asks:
+            is_meant = (ask["tier"], ask["step"]) == (tier, step) and ask["visitor_id"] in meant
+            if is_meant and ask["asked_at"] + hour <= known_until:
+                is_yes = ask["answer"] == "yes" and ask["answered_at"] <= ask["asked_at"] + hour
+                day = wanted.setdefault(ask["asked_at"].date(), [0, 0])
+                wanted[ask["asked_at"].date()] = [day[0] + 1, day[1] + is_yes]
+        days = sorted(wanted)[1:-1]
+        if not days:
+            continue
+        since, until = days[0], days[-1] + timedelta(days=1)
+        told = step_days(warehouse, LADDER, tier, step, since=since, until=until, first_touch=first_touch)
+        assert [(one.day, one.asks, one.yes) for one in told] == [(day, *wanted[day]) for day in days]
+        found[tier, step] += len(told)
+    assert found
+
+
+def test_the_people_of_an_alert_are_read_from_its_segment() -> None:
+    assert people_of("") == {}
+    assert people_of("utm_source=a, b=c, device_class=mobile") == {"utm_source": "a, b=c", "device_class": "mobile"}
+    assert people_of("utm_source=(other), device_class=mobile") == {}
 
 
 def test_a_csv_of_more_rows_than_one_holds_is_refused_rather_than_cut(

@@ -5,9 +5,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from answers.dashboard.answering import AT_ONCE, WAITING, BusyError, Desk, Lane, Memory
+from answers.dashboard.answering import AT_ONCE, WAITING, BusyError, Desk, Lane, Memory, StillLookingError
+from ladder.errors import UsageError
 
 ONE, OTHER = (1, 1, 1, 1), (1, 2, 1, 1)
 
@@ -19,7 +21,21 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     found.close()
 
 
-@pytest.mark.parametrize(("waited_for", "asked"), [("slow", "quick"), ("slow", "live"), ("quick", "live")])
+@pytest.fixture
+def shown(tmp_path: Path) -> Iterator[Desk]:
+    """Of marts in which nothing but a build is noted."""
+    with duckdb.connect(str(tmp_path / "marts.duckdb")) as marts:
+        marts.execute(
+            "create table meta_builds as select 1 as build, '/lake' as lake, 'shop' as ladder, '' as ladder_hash"
+        )
+    found = Desk(tmp_path)
+    yield found
+    found.close()
+
+
+@pytest.mark.parametrize(
+    ("waited_for", "asked"), [("slow", "quick"), ("slow", "live"), ("slow", "kept"), ("quick", "live")]
+)
 def test_questions_of_one_lane_keep_none_of_another_waiting(desk: Desk, waited_for: Lane, asked: Lane) -> None:
     go_on = threading.Event()
 
@@ -69,6 +85,45 @@ def test_more_questions_than_may_wait_are_turned_away(desk: Desk) -> None:
             await desk.ask_anew(lambda: "one more", lane="quick")
         go_on.set()
         await asyncio.gather(*waiting, return_exceptions=True)
+
+    asyncio.run(ask())
+
+
+def test_who_asks_again_gets_the_answer_to_the_same_look(shown: Desk) -> None:
+    go_on = threading.Event()
+    looks: list[int] = []
+
+    def find() -> bytes:
+        looks.append(1)
+        go_on.wait(5)
+        return b"found"
+
+    async def ask() -> bytes:
+        for _ in range(2):
+            with pytest.raises(StillLookingError) as told:
+                await shown.ask("q", find, lane="slow", at_once_s=0.01)
+            assert 0.005 < told.value.seconds < 4
+        go_on.set()
+        return await shown.ask("q", find, lane="slow", at_once_s=5)
+
+    assert asyncio.run(ask()) == b"found"
+    assert looks == [1]
+
+
+def test_a_look_that_failed_is_told_once_and_then_begun_anew(shown: Desk) -> None:
+    go_on = threading.Event()
+
+    def fail() -> bytes:
+        go_on.wait(5)
+        raise UsageError("steps: there are none")
+
+    async def ask() -> None:
+        with pytest.raises(StillLookingError):
+            await shown.ask("q", fail, lane="slow", at_once_s=0.01)
+        go_on.set()
+        with pytest.raises(UsageError, match="there are none"):
+            await shown.ask("q", fail, lane="slow", at_once_s=5)
+        assert await shown.ask("q", lambda: b"found", lane="slow", at_once_s=5) == b"found"
 
     asyncio.run(ask())
 

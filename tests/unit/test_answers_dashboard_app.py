@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 from starlette.types import ASGIApp
 
-from answers.dashboard.answering import Desk, Lane
+from answers.dashboard.answering import Desk, Lane, StillLookingError
 from answers.dashboard.app import MOST_ADDRESS, PAGES, Dashboard, create_app
 from answers.dashboard.doors import doors
 from ladder.tiers import builtin_ladder
@@ -20,20 +20,26 @@ class Listening(Desk):
     def __init__(self, warehouse: Path) -> None:
         super().__init__(warehouse)
         self.heard: list[Hashable] = []
+        self.lanes: list[Lane] = []
         self.fails = False
 
-    async def ask(self, question: Hashable, find: Callable[[], bytes], *, lane: Lane) -> bytes:
+    async def ask(
+        self, question: Hashable, find: Callable[[], bytes], *, lane: Lane, at_once_s: float | None = None
+    ) -> bytes:
+        if at_once_s is not None:
+            raise StillLookingError(3.4)
         if self.fails:
             raise ZeroDivisionError
+        self.lanes.append(lane)
         self.heard.append(question)
         return b"heard"
 
 
-def get(app: ASGIApp, address: str) -> httpx.Response:
+def get(app: ASGIApp, address: str, **headers: str) -> httpx.Response:
     async def ask() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.get(address)
+            return await client.get(address, headers=headers)
 
     return asyncio.run(ask())
 
@@ -63,6 +69,25 @@ def test_a_fault_of_ours_is_told_in_a_page(tmp_path: Path) -> None:
 
     assert answer.status_code == 500
     assert "The fault is ours" in answer.text
+    desk.close()
+
+
+def test_a_browser_is_told_that_a_funnel_is_being_counted_and_a_script_waits(tmp_path: Path) -> None:
+    open_to_us = doors("127.0.0.1", password_file=None, trusted_header=None, proxies="")
+    desk = Listening(tmp_path)
+    app = create_app(Dashboard(tmp_path, builtin_ladder, open_to_us), desk)
+    browser = {"sec-fetch-dest": "document"}
+
+    told = get(app, "/funnel?steps=a", **browser)
+
+    assert told.status_code == 200
+    assert '<meta http-equiv="refresh" content="1">' in told.text
+    assert "For 3 s so far" in told.text
+    assert get(app, "/funnel?steps=a").text == "heard"
+    assert get(app, "/ladder", **browser).text == "heard"
+    for kept in ("/funnel?saved=a", "/funnel", "/funnel?steps=&steps="):
+        assert get(app, kept).text == "heard"
+    assert desk.lanes == ["slow", "quick", "kept", "kept", "kept"]
     desk.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,9 +13,16 @@ from typing import Any
 
 from answers.dashboard.page import Asked, Page
 from ladder.errors import UsageError
-from warehouse.counted import Slice
-from warehouse.drop_off import step_drop_off
+from ladder.rates import wilson
+from warehouse.counted import SEGMENTS
 from warehouse.opened import identity_of
+from warehouse.periods import periods
+from warehouse.step_days import step_days
+
+_COLUMN = re.compile(rf"(?:^|, )({'|'.join(SEGMENTS)})=")
+
+RARE = "(other)"
+"""Stands in an alert for all values of a segment that are not among the most frequent."""
 
 ALERTS_SHOWN = 200
 DAYS_AROUND = 21
@@ -88,6 +96,7 @@ def _one(asked: Asked, notices: Sequence[Mapping[str, Any]]) -> Page:
             "kinds": KINDS,
             "words": NOTICES,
             "points": points,
+            "people": people_of(first["segment"]),
             "hour": hour,
             "began_before": bool(hour) and began < hour[0].at,
         },
@@ -136,18 +145,31 @@ def _is_over(notices: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _days(asked: Asked, first: Mapping[str, Any]) -> list[tuple[date, list[float] | None]]:
-    """The yes-rate of the step by the day that sessions began, with its interval, around the day of the fall."""
+    """The yes-rate of the step by the day of the ask, with its interval, around the day of the fall.
+
+    Of what the alert judges: asks, yeses within the hour, and the people of its segment as they first came.
+    """
     if identity_of(asked.warehouse) is None:
         return []
     begun = first["since"].date()
-    days = timedelta(days=DAYS_AROUND)
-    of = Slice(unit="session", since=begun - days, until=begun + days)
-    found = step_drop_off(asked.warehouse, asked.ladder, of, "day")
-    points: list[tuple[date, list[float] | None]] = []
-    for period in found.trend:
-        row = next((row for row in period.rows if (row.tier, row.step) == (first["tier"], first["step"])), None)
-        share = None
-        if row is not None and row.asked:
-            share = [1 - row.drop_off, 1 - row.drop_off_high, 1 - row.drop_off_low]
-        points.append((period.begins, share))
-    return points
+    around = timedelta(days=DAYS_AROUND)
+    found = step_days(
+        asked.warehouse,
+        asked.ladder,
+        first["tier"],
+        first["step"],
+        since=begun - around,
+        until=begun + around,
+        first_touch=people_of(first["segment"]),
+    )
+    by_day = {one.day: list(wilson(one.yes, one.asks)) for one in found}
+    if not by_day:
+        return []
+    return [(day, by_day.get(day)) for day in periods(min(by_day), max(by_day), "day")]
+
+
+def people_of(segment: str) -> dict[str, str]:
+    """The values of an alert's ``segment``; none where one of them stands for all that are rare."""
+    parts = _COLUMN.split(segment)[1:]
+    found = dict(zip(parts[::2], parts[1::2], strict=True))
+    return {} if RARE in found.values() else found

@@ -25,6 +25,7 @@ from ladder.errors import UsageError
 from ladder.tiers import ROLES, Ladder
 from warehouse.opened import identity_of
 from warehouse.query import open_marts
+from warehouse.tallies import event_names
 
 EVENTS_OFFERED = 300
 LEAST_STEPS = 4
@@ -120,10 +121,8 @@ def offered(warehouse: Path, ladder: Ladder) -> list[str]:
 def _event_names(warehouse: Path, identity: object) -> tuple[str, ...]:
     """``identity``: of the marts, so that it is asked once for each of them."""
     with open_marts(warehouse) as marts:
-        rows = marts.execute(
-            "select name from lake.events group by name order by count(*) desc, name limit ?", [EVENTS_OFFERED]
-        ).fetchall()
-    return tuple(f"event:{name}" if name.startswith(("tier:", "step:", "event:")) else name for (name,) in rows if name)
+        names = event_names(marts, EVENTS_OFFERED)
+    return tuple(f"event:{name}" if name.startswith(("tier:", "step:", "event:")) else name for name in names if name)
 
 
 def _question(given: Mapping[str, Any]) -> Question | None:

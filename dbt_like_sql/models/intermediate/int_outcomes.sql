@@ -101,3 +101,4 @@ select
     is_matured,
     is_matured_yes
 from final
+{{ lie_by('unit, tier, date') }}

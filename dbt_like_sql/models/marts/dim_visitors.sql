@@ -123,3 +123,4 @@ select
     first_utm_campaign,
     first_device_class
 from final
+{{ lie_by('visitor_id') }}

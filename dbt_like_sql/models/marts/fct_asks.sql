@@ -165,3 +165,4 @@ select
     {{ seconds_between('occurred_at', 'answered_at') }} as answer_seconds,
     window_ends_at
 from final
+{{ lie_by('visitor_id') }}

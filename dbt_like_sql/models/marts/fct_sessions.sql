@@ -69,3 +69,4 @@ select
     device_class,
     landed_date
 from final
+{{ lie_by('visitor_id') }}

@@ -23,6 +23,9 @@ final as (
         visitor_id,
         occurred_at,
         received_at,
+        source,
+        partition as source_partition,
+        record_offset,
         row_number() over (partition by event_id order by {{ arrival() }}) as copy
     from {{ source('lake', 'events') }}
     where event_id in (select event_id from landed_again)
@@ -33,5 +36,8 @@ select
     copy,
     visitor_id,
     occurred_at,
-    received_at
+    received_at,
+    source,
+    source_partition,
+    record_offset
 from final
