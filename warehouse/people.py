@@ -22,7 +22,7 @@ _CONDITIONS: Mapping[Outcome, str] = {
     "dropped": "outcomes.is_matured and not outcomes.is_matured_yes",
 }
 
-MOST = 200
+MOST = 100
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,11 @@ import pyarrow as pa
 
 from ladder.errors import UsageError
 from ladder.rates import Rate, drop_off, wilson
+from ladder.tables import TABLES
 from ladder.tiers import Ladder
 from warehouse.alerts_table import show_alerts
 from warehouse.batches import Batch, Batches
-from warehouse.built import MARTS, ladder_hash, read_built
+from warehouse.built import MARTS, ladder_hash
 from warehouse.opened import Marts, now_reading
 
 if TYPE_CHECKING:  # it takes half a second to load, and most questions need no lake
@@ -206,12 +207,12 @@ def freshness(lake: Lake) -> Freshness:
         built_at, was_full, ladder, sessions, visitors = marts.execute(
             "select finished_at, is_full, ladder, sessions, visitors from main.meta_builds order by build desc limit 1"
         ).fetchall()[0]
+        built = marts.execute("select file from main.meta_files").fetchall()
     batches = Batches(warehouse / "quality")
-    built = read_built(warehouse / MARTS)
-    seen = batches.files("held").union(*(built.files.values() if built is not None else ()))
+    seen = batches.files("held").union(file for (file,) in built)
     unbuilt = sum(
         f"{table}/{Path(file).relative_to(lake.root / table).as_posix()}" not in seen
-        for table in lake.versions()
+        for table in TABLES
         for file in lake.files(table)
     )
     return Freshness(
