@@ -22,12 +22,7 @@ from warehouse.lake import Lake
 from warehouse.tallies import note_events
 from warehouse.views import create_ladder_tables, create_lake_views
 
-_LIE_BY = {
-    "fct_asks": "visitor_id",
-    "fct_sessions": "visitor_id",
-    "dim_visitors": "visitor_id",
-    "int_outcomes": "unit, tier, date",
-}
+_BY_VISITOR = ("fct_asks", "fct_sessions", "dim_visitors")
 _NAMES = ("visitor_id", "session_id", "event_id", "unit_id")
 _ONLY_FOR_BUILDS = (
     "int_gives", "int_life_events", "int_marks", "int_session_steps", "int_session_tiers", "int_visitor_steps",
@@ -138,7 +133,7 @@ def _copy_table(marts: duckdb.DuckDBPyConnection, schema: str, table: str, copie
             f'{_renamed(name, "copy", seeds)} as "{name}"' if name in _NAMES else f'"{name}"' for name, _ in columns
         ]
         rest = f" cross join range({copies}) as copies(copy)"
-        rest += f" order by {_LIE_BY[table]}" if table in _LIE_BY else ""
+        rest += " order by visitor_id" if table in _BY_VISITOR else ""
     else:
         parts = [f'"{name}" * {copies} as "{name}"' if kind == "BIGINT" else f'"{name}"' for name, kind in columns]
         rest = ""

@@ -101,4 +101,3 @@ select
     is_matured,
     is_matured_yes
 from final
-{{ lie_by('unit, tier, date') }}
