@@ -8,7 +8,7 @@ a warehouse is to be looked at, not built further.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time
 from pathlib import Path
 
 import duckdb
@@ -73,7 +73,12 @@ def _copy_lake(once: Path, folder: Path, copies: int, seeds: int) -> None:
                 f"{changes}, {_renamed('session_id', copy, seeds)} as session_id,"
                 f" list_transform(sequence, lambda entry: {entry}) as sequence",
             )
-            now = datetime(2026, 3, 1, tzinfo=UTC) + timedelta(days=seed * copies + copy)
+            # Marts know on which day a session landed.
+            ((landed,),) = database.sql(
+                f"select distinct landed_date from read_parquet({old.files('events')!r}, hive_partitioning = true,"
+                f" hive_types = {{'landed_date': date}}) where source = 'simulated:{seed}'"
+            ).fetchall()
+            now = datetime.combine(landed, time(), UTC)
             checkpoint = {field.name: 0 for field in CHECKPOINTS} | {"source": source, "next_offset": len(events)}
             checkpoint |= {"landed": len(events), "committed_at": now, "watermark": None, "open_since": None}
             tables = {

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+import duckdb
 
 from ladder.errors import UsageError
 from ladder.tiers import Ladder
 from warehouse.counted import Slice
-from warehouse.query import checked_unit, open_marts
+from warehouse.query import Unit, checked_unit, open_marts
 
 Outcome = Literal["asked", "yes", "no", "silent", "implicit", "reached", "in_flight", "matured", "dropped"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """What ``warehouse.query.COUNTS`` counts; ``dropped``: matured without a yes in time."""
 
 _CONDITIONS: Mapping[Outcome, str] = {
-    **{cast(Outcome, name): f"outcomes.is_{name}" for name in OUTCOMES if name != "dropped"},
-    "dropped": "outcomes.is_matured and not outcomes.is_matured_yes",
+    **{cast(Outcome, name): f"is_{name}" for name in OUTCOMES if name != "dropped"},
+    "dropped": "is_matured and not is_matured_yes",
 }
 
-MOST = 100
+MOST = 50
 
 
 @dataclass(frozen=True)
@@ -79,74 +81,131 @@ def people(
     if outcome not in OUTCOMES:
         raise UsageError(f"there is no outcome {outcome!r}; take {', '.join(OUTCOMES)}")
     known = cast(Outcome, outcome)
-    values: dict[str, Any] = {"unit": unit, "tier": tier}
-    conditions = ["outcomes.unit = $unit", "outcomes.tier = $tier", f"({_CONDITIONS[known]})"]
-    conditions.append("outcomes.step is null" if step is None else "outcomes.step = $step")
-    if step is not None:
-        values["step"] = step
-    for condition, name, day in (("date >= $since", "since", of.since), ("date < $until", "until", of.until)):
-        if day is not None:
-            conditions.append(f"outcomes.{condition}")
-            values[name] = day
-    if of.value is not None:
-        conditions.append(f"coalesce(dim_visitors.first_{of.segment}, '') = $value")
-        values["value"] = of.value
-    whose = "from intermediate.int_outcomes as outcomes"
-    if of.value is not None:
-        whose += " inner join main.dim_visitors on dim_visitors.visitor_id = outcomes.visitor_id"
-    whose += f" where {' and '.join(conditions)}"
-    of_step = "" if step is None else " and fct_asks.step = $step"
     with open_marts(warehouse, ladder) as marts:
-        ((count,),) = marts.execute(f"select count(*) {whose}", values).fetchall()
-        rows = marts.execute(
-            _ROWS.format(
-                whose=whose,
-                of_step=of_step,
-                asking_unit="fct_asks.visitor_id" if unit == "visitor" else "fct_asks.session_id",
-                table="dim_visitors" if unit == "visitor" else "fct_sessions",
-                key="visitor_id" if unit == "visitor" else "session_id",
-                began="first_seen_at" if unit == "visitor" else "started_at",
-            ),
-            {**values, "most": most, "skip": skip},
-        ).fetchall()
-    return People(tier, step, known, count, tuple(Somebody(*row) for row in rows))
+        of_days = _counts(marts, of, tier, step, known)
+        stretch = _stretch(of_days, skip, most)
+        whose = [] if stretch is None else _whose(marts, of, tier, step, known, stretch, most)
+        asks = _asks(marts, unit, tier, step, whose)
+        units = _units(marts, unit, whose)
+    rows = (
+        Somebody(unit_id, visitor_id, *units[unit_id], *asks.get(unit_id, (0, None, None, None)))
+        for _, unit_id, visitor_id in whose
+    )
+    return People(tier, step, known, sum(count for _, count in of_days), tuple(rows))
 
 
-_ROWS = """
-with
+_Whose = Sequence[tuple[int, str, str]]
+"""Row of ``int_outcomes``, unit and visitor."""
 
--- Of these few only is more looked up.
-whose as (
-    select outcomes.unit_id, outcomes.visitor_id, outcomes.date {whose}
-    order by outcomes.date desc, outcomes.unit_id
-    limit $most offset $skip
-),
+_FEW = 1000
+"""So many names can be told to DuckDB one by one, and it reads only the blocks in which they may be."""
 
-asks as (
-    select
-        {asking_unit} as unit_id,
-        count(*) as asks,
-        arg_min(fct_asks.held_tier, fct_asks.asked_at) as held,
-        arg_max(fct_asks.step, fct_asks.asked_at) as last_asked,
-        max(fct_asks.asked_at) as last_asked_at
-    from main.fct_asks
-    where
-        fct_asks.unit = $unit and fct_asks.tier = $tier{of_step}
-        and fct_asks.visitor_id in (select visitor_id from whose)
-    group by {asking_unit}
-)
 
-select
-    whose.unit_id,
-    whose.visitor_id,
-    units.{began},
-    units.highest_tier,
-    coalesce(asks.asks, 0),
-    asks.held,
-    asks.last_asked,
-    asks.last_asked_at
-from whose
-inner join main.{table} as units on units.{key} = whose.unit_id
-left join asks on asks.unit_id = whose.unit_id
-order by whose.date desc, whose.unit_id
-"""
+class _Stretch(NamedTuple):
+    """Days, both in it, and how many on them are passed over."""
+
+    first: date
+    last: date
+    skip: int
+
+
+def _counts(
+    marts: duckdb.DuckDBPyConnection, of: Slice, tier: int, step: str | None, outcome: Outcome
+) -> list[tuple[date, int]]:
+    """How many there are of each day, the last day first: the counts that they are behind."""
+    count = "matured - matured_yes" if outcome == "dropped" else outcome
+    conditions, values = ["segment = $segment", "segment_value = $value"], _values(of, tier, step)
+    values |= {"segment": "all" if of.value is None else f"first_{of.segment}", "value": of.value or ""}
+    mart = "fct_tier_dropoff" if step is None else "fct_step_dropoff"
+    conditions += _on_days(of, tier, step)
+    return marts.execute(
+        f"select date, sum({count})::bigint as people from main.{mart}"
+        f" where {' and '.join(conditions)} group by date having people > 0 order by date desc",
+        values,
+    ).fetchall()
+
+
+def _stretch(of_days: Sequence[tuple[date, int]], skip: int, most: int) -> _Stretch | None:
+    """The days that hold ``most`` people after ``skip`` of them; None: there are no more."""
+    last, passed, over = None, 0, 0
+    for day, count in of_days:
+        if last is None and over + count > skip:
+            last, passed = day, over
+        over += count
+        if last is not None and over >= skip + most:
+            return _Stretch(day, last, skip - passed)
+    return None if last is None else _Stretch(of_days[-1][0], last, skip - passed)
+
+
+def _whose(
+    marts: duckdb.DuckDBPyConnection,
+    of: Slice,
+    tier: int,
+    step: str | None,
+    outcome: Outcome,
+    stretch: _Stretch,
+    most: int,
+) -> _Whose:
+    values = _values(of, tier, step) | {"first": stretch.first, "last": stretch.last}
+    conditions = [*_on_days(of, tier, step), "date between $first and $last", f"({_CONDITIONS[outcome]})"]
+    conditions.append("step is null" if step is None else "true")
+    if of.value is not None:
+        conditions.append(
+            f"visitor_id in (select visitor_id from main.dim_visitors where coalesce(first_{of.segment}, '') = $value)"
+        )
+        values["value"] = of.value
+    table, kept = "intermediate.int_outcomes", " and ".join(conditions)
+    order = f"order by date desc, rowid limit {int(most)} offset {int(stretch.skip)}"
+    if most > _FEW:
+        return marts.execute(f"select rowid, unit_id, visitor_id from {table} where {kept} {order}", values).fetchall()
+    # Names are long: those of all who might be on the page are not read, only of those who are.
+    rows = [row for (row,) in marts.execute(f"select rowid from {table} where {kept} {order}", values).fetchall()]
+    if not rows:
+        return []
+    found = marts.execute(
+        f"select rowid, unit_id, visitor_id from {table} where rowid in ({', '.join(map(str, rows))})"
+    ).fetchall()
+    place = {row: number for number, row in enumerate(rows)}
+    return sorted(found, key=lambda one: place[one[0]])
+
+
+def _on_days(of: Slice, tier: int, step: str | None) -> list[str]:
+    conditions = ["unit = $unit", "tier = $tier"]
+    conditions += [] if step is None else ["step = $step"]
+    conditions += [] if of.since is None else ["date >= $since"]
+    return conditions + ([] if of.until is None else ["date < $until"])
+
+
+def _values(of: Slice, tier: int, step: str | None) -> dict[str, Any]:
+    values = {"unit": of.unit, "tier": tier, "step": step, "since": of.since, "until": of.until}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _asks(
+    marts: duckdb.DuckDBPyConnection, unit: Unit, tier: int, step: str | None, whose: _Whose
+) -> dict[str, tuple[Any, ...]]:
+    """By unit: asks of the tier (or step), what was held at the first, and step and time of the last."""
+    among, names = _among(visitor for _, _, visitor in whose)
+    of_step = "" if step is None else " and step = ?"
+    rows = marts.execute(
+        f"select {unit}_id, count(*), arg_min(held_tier, asked_at), arg_max(step, asked_at), max(asked_at)"
+        f" from main.fct_asks where visitor_id in ({among}) and unit = ? and tier = ?{of_step} group by {unit}_id",
+        [*names, unit, tier, *([] if step is None else [step])],
+    ).fetchall()
+    return {unit_id: tuple(rest) for unit_id, *rest in rows}
+
+
+def _units(marts: duckdb.DuckDBPyConnection, unit: Unit, whose: _Whose) -> dict[str, tuple[Any, ...]]:
+    """By unit: when it began, and its highest tier."""
+    among, names = _among(visitor for _, _, visitor in whose)
+    began, table = ("first_seen_at", "dim_visitors") if unit == "visitor" else ("started_at", "fct_sessions")
+    rows = marts.execute(
+        f"select {unit}_id, {began}, highest_tier from main.{table} where visitor_id in ({among})", names
+    ).fetchall()
+    return {unit_id: tuple(rest) for unit_id, *rest in rows}
+
+
+def _among(visitors: Iterable[str]) -> tuple[str, list[Any]]:
+    """What stands in the brackets of an ``in``, and its values."""
+    names = list(dict.fromkeys(visitors))
+    return (", ".join("?" * len(names)), names) if 0 < len(names) <= _FEW else ("select unnest(?::varchar[])", [names])
