@@ -207,5 +207,5 @@ def _units(marts: duckdb.DuckDBPyConnection, unit: Unit, whose: _Whose) -> dict[
 
 def _among(visitors: Iterable[str]) -> tuple[str, list[Any]]:
     """What stands in the brackets of an ``in``, and its values."""
-    names = list(dict.fromkeys(visitors))
+    names: list[Any] = list(dict.fromkeys(visitors))
     return (", ".join("?" * len(names)), names) if 0 < len(names) <= _FEW else ("select unnest(?::varchar[])", [names])
