@@ -102,11 +102,13 @@ def main() -> None:
             f"| {name} | {took} |"
             for name, took in ((name, row(url, service.pid, name, given.rounds)) for name in PAGES)
         ]
+    folders = {str(given.folder): "FOLDER", str(given.busy): "OTHER"}
+    spoken = [folders.get(word, word) for word in sys.argv[1:]]
     meanwhile = "" if given.busy is None else "; meanwhile events land and another warehouse is built"
     text = [
         f"## {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "",
-        f"`python {' '.join(['benchmarks/' + Path(sys.argv[0]).name, *('FOLDER', *sys.argv[2:])])}`  ",
+        f"`python benchmarks/dashboard.py {' '.join(spoken)}`  ",
         f"{machine()}, load {Path('/proc/loadavg').read_text().split()[1]}  ",
         f"{events:,} events of {visitors:,} visitors in {DAYS} days; {given.rounds} requests a page, one at a time"
         f"{meanwhile}",

@@ -53,6 +53,7 @@ def dashboard(funnels: Path, **options: Any) -> None:
     settings = read_settings(**{name: value for name, value in options.items() if value is not False})
     settings.load_ladder()  # a wrong ladder is told here, before anybody looks
     desk = Desk(settings.warehouse)
+    desk.warm_up()
     app = create_app(
         Dashboard(
             settings.warehouse,

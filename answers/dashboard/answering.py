@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Literal, TypeVar, get_args
@@ -61,6 +62,11 @@ class Desk:
         self._waiting = 0
         self._memory = Memory(most_bytes)
         self._looking: OrderedDict[Hashable, tuple[float, asyncio.Task[bytes]]] = OrderedDict()
+
+    def warm_up(self) -> None:
+        """Load beside everything else what takes a second to load, so that nobody's first page of live ones does."""
+        self._lanes["live"].submit(import_module, "deltalake")
+        self._lanes["live"].submit(import_module, "polars")
 
     async def ask(
         self, question: Hashable, find: Callable[[], bytes], *, lane: Lane, at_once_s: float | None = None
