@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ladder.errors import UsageError, YesladderError
@@ -66,7 +66,7 @@ class ObjectStore:
                 # Arrow hands buffers of its own on, and Delta's client takes bytes only.
                 from deltalake._internal import DeltaFileSystemHandler
 
-                stream = DeltaFileSystemHandler(self.url, dict(self.options)).open_output_stream(name)
+                stream: Any = DeltaFileSystemHandler(self.url, dict(self.options)).open_output_stream(name)
                 stream.write(bytes(data))
                 stream.close()
                 return
