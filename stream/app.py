@@ -91,6 +91,8 @@ _TELL_AGAIN_S = 0.5
 _COMMITS_TAKE = 0.2
 """The largest part of its time that a worker commits, while little comes in: where several write to one log, or the
 disk is slow, commits take longer, and fewer of them are made."""
+_MOST_INTERVALS = 5
+"""Between two commits, however long one takes: a disk that was slow once must not keep events back for minutes."""
 _JITTER = 0.1
 """After a change of owners all workers begin at one moment; so they do not go on committing at one moment."""
 
@@ -284,10 +286,11 @@ class Assignments:
             await owner.emptied.wait()
 
     async def wait_due(self) -> None:
-        """Until the interval has passed, and five times what the last commit took, or enough is gathered."""
+        """Until enough is gathered, or the interval has passed; where commits take long, up to five intervals."""
         interval_s = self._settings.checkpoint_interval.total_seconds() * random.uniform(1 - _JITTER, 1)
+        slow_s = min(self._commit_s / _COMMITS_TAKE, _MOST_INTERVALS * interval_s)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._due.wait(), max(interval_s, self._commit_s / _COMMITS_TAKE))
+            await asyncio.wait_for(self._due.wait(), max(interval_s, slow_s))
         self._due.clear()
 
     async def checkpoint(self, *, finish: bool = False) -> None:

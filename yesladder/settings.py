@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     group: str = Field("yesladder", description="the worker's consumer group")
     checkpoint_interval: Duration = Field(
-        timedelta(seconds=1), description="the longest time between two commits, or five times what one takes"
+        timedelta(seconds=1), description="the longest time between two commits; where they are slow, five times that"
     )
     checkpoint_events: int = Field(50_000, ge=1, description="events after which a commit comes earlier")
     idle_after: Duration = Field(
