@@ -65,7 +65,6 @@ def _fill(marts: Path, folder: Path) -> None:
     connection = duckdb.connect(str(marts))
     try:
         connection.execute("set timezone = 'UTC'")
-        connection.execute("set preserve_insertion_order = false")
         for schema, name in stored_tables():
             # Some tables have rows of the ladder alone.
             connection.execute(f"truncate {schema}.{name}")
