@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import Protocol
 
 import msgspec
@@ -153,9 +154,9 @@ def _canonical_events(records: Sequence[KafkaRecord]) -> pl.DataFrame:
     return _frame(
         text,
         _lines(values, text),
-        np.array([record.partition for record in records], np.int32),
-        np.array([record.offset for record in records], np.int64),
-        np.array([_known_ms(record) for record in records], np.int64),
+        np.fromiter(map(attrgetter("partition"), records), np.int32, len(records)),
+        np.fromiter(map(attrgetter("offset"), records), np.int64, len(records)),
+        _known_times_ms(records),
     )
 
 
@@ -266,6 +267,13 @@ def _known_ms(record: KafkaRecord) -> int:
     """The record's own time; 0 where it has none that could be true."""
     timestamp = record.timestamp
     return timestamp if timestamp is not None and _EARLIEST_MS <= timestamp < _LATEST_MS else 0
+
+
+def _known_times_ms(records: Sequence[KafkaRecord]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """``_known_ms`` of all."""
+    times = [0 if at is None else at for at in map(attrgetter("timestamp"), records)]
+    given = np.array(times, np.int64)
+    return np.where((given >= _EARLIEST_MS) & (given < _LATEST_MS), given, 0)
 
 
 def _reject(error: EventError, raw: bytes, at: datetime) -> Reject:

@@ -33,7 +33,7 @@ from producers.embedded import EmbeddedBroker
 from producers.topics import ensure_step_minutes, ensure_topic
 from tests.suites.apache_kafka import POM, ApacheKafka
 
-TIMEOUT_S = 90
+TIMEOUT_S = 300
 
 
 @dataclass
@@ -119,22 +119,33 @@ def measure(contenders: Sequence[Contender], events: int, runs: int, kind: str) 
         ensure_step_minutes(connection, "step_minutes", 1)
         for work in {work.name: work for work in works.values()}.values():
             publish(connection, work)
-        for number in range(runs):
-            for contender in contenders:
-                try:
-                    done, differs = one_run(contender, works[contender.name], connection)
-                except ContenderFailed as error:
-                    print(f"{contender.name}: {error}", file=sys.stderr)
-                    continue
-                rate = works[contender.name].events / done.cpu_s
-                print(
-                    f"run {number + 1}, {contender.name}: {rate:,.0f} events/CPU s, {done.cpu_s:.1f} CPU s,"
-                    f" {done.wall_s:.1f} s, {done.start_cpu_s:.1f} CPU s to start{', ' + differs if differs else ''}",
-                    file=sys.stderr, flush=True,
-                )  # fmt: skip
-                measured[contender.name].runs.append(done)
-                measured[contender.name].differs = differs
+        try:
+            for number in range(runs):
+                for contender in contenders:
+                    _round(number, contender, works[contender.name], connection, measured[contender.name])
+        except KeyboardInterrupt:
+            print("stopped; what was measured is kept", file=sys.stderr)
     return list(measured.values())
+
+
+def _round(number: int, contender: Contender, work: Workload, connection: KafkaConnection, measured: Measured) -> None:
+    try:
+        done, differs = one_run(contender, work, connection)
+    except ContenderFailed as error:
+        print(f"{contender.name}: {error}", file=sys.stderr, flush=True)
+        return
+    print(
+        f"run {number + 1}, {contender.name}: {work.events / done.cpu_s:,.0f} events/CPU s, {done.cpu_s:.1f} CPU s,"
+        f" {done.wall_s:.1f} s, {done.start_cpu_s:.1f} CPU s to start{', ' + differs if differs else ''}",
+        file=sys.stderr,
+        flush=True,
+    )
+    measured.runs.append(done)
+    measured.differs = differs
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def main() -> None:
@@ -145,7 +156,7 @@ def main() -> None:
     parser.add_argument("--broker", choices=("kafka", "embedded"), default="kafka")
     parser.add_argument("--results", type=Path, default=FILES, help="the folder for what was measured")
     chosen = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that contenders and broker end with us
+    signal.signal(signal.SIGTERM, _stop)  # so that contenders and broker end with us
     contenders = [CONTENDERS[name] for name in chosen.only.split(",")]
     when, where = now_and_here()
     measured = measure(contenders, chosen.events, chosen.runs, chosen.broker)
