@@ -117,7 +117,7 @@ def _digest(*files: Path) -> str:
 
 
 YESLADDER = Contender("Yesladder", partial(_ours, "yesladder_worker.py"))
-FLOOR = Contender("fetch + decode", partial(_ours, "floor.py"), finds_sessions=False)
+FLOOR = Contender("fetch + decode (floor)", partial(_ours, "floor.py"), finds_sessions=False)
 FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.02)
 QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.1)
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))

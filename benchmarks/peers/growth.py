@@ -133,15 +133,21 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders of the stream, with commas")
     parser.add_argument("--batch", default=",".join(batch.CONTENDERS), help="contenders of the batch, with commas")
+    parser.add_argument("--parts", default="stream,batch,query,collector", help="some of them, with commas")
     parser.add_argument("--broker", choices=("kafka", "embedded"), default="kafka")
     parser.add_argument("--results", type=Path, default=FILES, help="the folder for what was measured")
     chosen = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that contenders and broker end with us
     when, where = now_and_here()
-    rows = of_collector()
-    rows += of_query(2 * chosen.events, chosen.runs)
-    rows += of_batch(chosen.batch.split(","), chosen.events, chosen.runs)
-    rows += of_stream(chosen.only.split(","), chosen.events, chosen.runs, chosen.broker)
+    rows: list[list[str]] = []
+    if "stream" in chosen.parts:
+        rows += of_stream(chosen.only.split(","), chosen.events, chosen.runs, chosen.broker)
+    if "batch" in chosen.parts:
+        rows += of_batch(chosen.batch.split(","), chosen.events, chosen.runs)
+    if "query" in chosen.parts:
+        rows += of_query(2 * chosen.events, chosen.runs)
+    if "collector" in chosen.parts:
+        rows += of_collector()
     keep(
         Part(
             part="growth",

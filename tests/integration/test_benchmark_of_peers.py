@@ -40,7 +40,7 @@ def test_the_worker_the_floor_and_plain_faust_run_and_find_the_same_sessions(tmp
     rows = {row["name"]: row for row in part["rows"]}
     assert {name: (row["events"], row["same"], row["note"]) for name, row in rows.items()} == {
         "Yesladder": (3000, True, ""),
-        "fetch + decode": (3000, None, ""),
+        "fetch + decode (floor)": (3000, None, ""),
         "plain Faust": (3000, True, ""),
     }, done.stderr
     assert all(rate > 0 for row in rows.values() for rate in (*row["per_cpu_s"], *row["per_s"]))
