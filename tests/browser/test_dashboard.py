@@ -24,6 +24,7 @@ from answers.funnel_question import ask
 from tests.suites.command_line import Service, run_json
 from tests.suites.dashboard_warehouses import HOSTILE, Shown, demo, hostile, simulated, with_alerts
 from warehouse.alerts_table import show_alerts
+from warehouse.people import MOST
 from warehouse.quality import Gate
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ def test_every_number_of_the_ladder_leads_to_so_many_people(shop: Served) -> Non
         people = shop.get(address.replace("&amp;", "&")).text
         assert f"<h1>{number} visitor" in people
         count = int(number.replace(",", ""))
-        assert people.count('<th scope="row"') == min(200, count)
+        assert people.count('<th scope="row"') == min(MOST, count)
         rows = list(
             csv.reader(io.StringIO(shop.get(address.replace("&amp;", "&").replace("/people?", "/people.csv?")).text))
         )
