@@ -219,7 +219,7 @@ def row(url: str, pid: int, name: str, rounds: int) -> str:
     spent = (cpu(pid) - began) / rounds
     remembered = min(timed(f"{url}{address}")[1] for _ in range(5))
     seconds = first if name in _COUNTED else whole
-    p95 = quantiles(seconds, n=20)[-1]
+    p95 = quantiles(seconds, n=20, method="inclusive")[-1]
     cells = " | ".join(f"{1000 * one:,.0f}" for one in (median(seconds), p95, max(seconds), spent, remembered))
     return f"{cells} | {median(whole):,.1f}" if name in _COUNTED else f"{cells} |"
 

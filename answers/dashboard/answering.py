@@ -100,17 +100,23 @@ class Desk:
         if at_once_s is None:
             return await self._run(answer, asked, lane)
         key = (identity, question)
-        began, looking = self._looking.pop(key, (None, None))
-        if began is None or looking is None:
-            began = time.monotonic()
+        known = self._looking.get(key)
+        if known is None:
             looking = asyncio.create_task(self._run(answer, asked, lane, self._patience_s * PATIENCE_UNSEEN))
-        done, _ = await asyncio.wait([looking], timeout=at_once_s)
-        if done:
-            return looking.result()
-        self._looking[key] = began, looking
+            known = self._looking[key] = time.monotonic(), looking
+        # Found by who comes meanwhile, too: two who ask at the same moment have one answer looked for.
+        self._looking.move_to_end(key)
         while len(self._looking) > WAITING:
             _, (_, forgotten) = self._looking.popitem(last=False)
             forgotten.cancel()
+        began, looking = known
+        done, _ = await asyncio.wait([looking], timeout=at_once_s)
+        if done:
+            if self._looking.get(key) is known:
+                del self._looking[key]
+            if looking.cancelled():
+                raise BusyError("too many questions are being asked at once; try again in a moment")
+            return looking.result()
         raise StillLookingError(time.monotonic() - began)
 
     async def ask_anew(self, find: Callable[[], T], *, lane: Lane) -> T:

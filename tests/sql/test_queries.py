@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from answers.dashboard.layout import render_page
 from answers.dashboard.page import Asked
-from answers.dashboard.pages import sql
+from answers.dashboard.pages import people as people_page, sql
 from answers.dashboard.pages.alerts import people_of
 from answers.dashboard.view import read_view
 from ladder.errors import UsageError
@@ -139,6 +139,14 @@ def test_a_csv_of_more_rows_than_one_holds_is_refused_rather_than_cut(
     assert csv_of("from range(2)").split() == ["range", "0", "1"]
     with pytest.raises(UsageError, match="more than 2 rows"):
         csv_of("from range(3)")
+
+    asked = Asked(warehouse, LADDER, view, {}, NOW, warehouse / "funnels.toml")
+    count = people(warehouse, LADDER, view.slice(), 1, "asked").count
+    monkeypatch.setattr(people_page, "MOST_IN_CSV", count)
+    assert len(people_page.as_csv(asked).splitlines()) == 1 + count > 2
+    monkeypatch.setattr(people_page, "MOST_IN_CSV", count - 1)
+    with pytest.raises(UsageError, match=f"these are {count} people or sessions, more than {count - 1}"):
+        people_page.as_csv(asked)
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,45 @@ def test_who_asks_again_gets_the_answer_to_the_same_look(shown: Desk) -> None:
     assert looks == [1]
 
 
+def test_two_who_ask_at_the_same_moment_have_one_answer_looked_for(shown: Desk) -> None:
+    go_on = threading.Event()
+    looks: list[int] = []
+
+    def find() -> bytes:
+        looks.append(1)
+        go_on.wait(5)
+        return b"found"
+
+    async def ask() -> list[bytes | BaseException]:
+        early = [shown.ask("q", find, lane="slow", at_once_s=0.05) for _ in range(2)]
+        told = await asyncio.gather(*early, return_exceptions=True)
+        assert [type(one) for one in told] == [StillLookingError, StillLookingError]
+        late = [asyncio.create_task(shown.ask("q", find, lane="slow", at_once_s=5)) for _ in range(2)]
+        await asyncio.sleep(0)
+        go_on.set()
+        return await asyncio.gather(*late)
+
+    assert asyncio.run(ask()) == [b"found", b"found"]
+    assert looks == [1]
+
+
+def test_who_waits_for_a_look_that_too_many_others_crowd_out_is_told_so(shown: Desk) -> None:
+    go_on = threading.Event()
+
+    async def ask() -> None:
+        held = [asyncio.create_task(shown.ask_anew(lambda: go_on.wait(5), lane="slow")) for _ in range(AT_ONCE)]
+        await asyncio.sleep(0)
+        first = asyncio.create_task(shown.ask("q", lambda: b"found", lane="slow", at_once_s=5))
+        await asyncio.sleep(0)
+        others = [asyncio.create_task(shown.ask(n, lambda: b"other", lane="slow", at_once_s=5)) for n in range(WAITING)]
+        with pytest.raises(BusyError, match="too many"):
+            await first
+        go_on.set()
+        await asyncio.gather(*held, *others, return_exceptions=True)
+
+    asyncio.run(ask())
+
+
 def test_a_look_that_failed_is_told_once_and_then_begun_anew(shown: Desk) -> None:
     go_on = threading.Event()
 

@@ -48,8 +48,10 @@ def page(asked: Asked) -> Page:
 
 
 def as_csv(asked: Asked) -> str:
-    """All of them."""
+    """All of them.  Raises ``UsageError`` where they are more than ``MOST_IN_CSV``: a part could be taken for all."""
     found = _found(asked, MOST_IN_CSV, 0)
+    if found.count > MOST_IN_CSV:
+        raise UsageError(f"these are {found.count:,} people or sessions, more than {MOST_IN_CSV:,}; ask for fewer days")
     head = [field.name for field in fields(Somebody)]
     rows = (
         [value.isoformat() if isinstance(value, datetime) else value for value in astuple(row)] for row in found.rows
