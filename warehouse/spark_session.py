@@ -11,7 +11,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,9 @@ def spark_session(folder: Path, log: Path, spark: Spark) -> Iterator[Any]:
     try:
         yield session
     finally:
-        session.stop()
+        # Of a Java that has died this would raise, too, and what it died of would not be told.
+        with suppress(Exception):
+            session.stop()
 
 
 def create_lake_tables(session: Any, root: Path, files: Mapping[str, Collection[str]], ladder: Ladder) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,3 +41,30 @@ def test_java_may_be_too_old(tmp_path: Path) -> None:
             check_spark(Spark({}, java(tmp_path / version, version)))
     check_spark(Spark({}, java(tmp_path / "17", "17.0.15")))
     check_spark(Spark({}, java(tmp_path / "26", "26-ea")))
+
+
+@pytest.mark.spark
+@pytest.mark.timeout(600)
+def test_where_java_dies_what_went_wrong_is_told_and_not_that_it_cannot_be_stopped(tmp_path: Path) -> None:
+    """In a process of its own: PySpark starts no other Java in the same one."""
+    program = """
+import sys
+from pathlib import Path
+from ladder.errors import YesladderError
+from warehouse.spark_session import Spark, spark_session
+
+folder = Path(sys.argv[1])
+conf = {"spark.master": "local[1]", "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
+try:
+    with spark_session(folder / "spark", folder / "spark.log", Spark(conf)) as session:
+        java = session.sparkContext._gateway.proc
+        java.kill()
+        java.wait()
+        raise YesladderError("the model failed")
+except YesladderError as error:
+    print("told:", error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines() == ["told: the model failed"], done.stderr
