@@ -315,6 +315,10 @@ class Assignments:
                 owner.closed = True
                 raise
             await owner.settle()
+            if owner.untold:
+                # Given up before the last commit was told of: the next owner tells of the last one in the lake, no more.
+                owner.closed = True
+                return
             self._looked_at_s = self._elapsed_s()
             beats = [] if self._publish is None else self._heartbeats(owner)
             if (prepared is not None or beats) and not owner.closed:

@@ -104,6 +104,8 @@ class Hold:
         self.reached = {p: self._claim.next_offset(p) for p in partitions}
         self.stayed = [] if kept is None else kept._unchanged(self._claim, partitions)
         come = [p for p in partitions if p not in self.stayed]
+        if not self.stayed:
+            kept = None  # it may be at work still, in a thread that nobody waits for
         self.sessioniser: Sessioniser = Sessioniser(ladder, self._source) if kept is None else kept.sessioniser
         self.sessioniser.keep(self.stayed)
         open_events = self._claim.open_events(HELD, come)

@@ -27,7 +27,7 @@ from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
 from warehouse.built import BUILDING, MARTS, Built, ladder_hash, read_built, write_built
 from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
-from warehouse.lake import Lake
+from warehouse.lake import COPIES_STAY, Lake
 from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.locks import build_lock
 from warehouse.quality import Gate
@@ -51,10 +51,6 @@ class Kept(Protocol):
 
     def renew(self, marts: duckdb.DuckDBPyConnection) -> None:
         """Do it, in the file that will take the marts' place; ``meta_builds`` has this build's row already."""
-
-
-_COPIES_STAY = timedelta(minutes=10)
-"""Of files that were replaced in a store, on this machine: a worker beside us may be reading them."""
 
 
 class BuildError(YesladderError):
@@ -219,7 +215,7 @@ def build(
         if kept is not None:
             tell("saved funnels")
         warnings += _finish(building, marts, built, kept)
-        lake.forget_copies(built.all_files, older_than=_COPIES_STAY)
+        lake.forget_copies(built.all_files, older_than=COPIES_STAY)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -20,7 +21,7 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
 
     ``private``: for this user's eyes only.  Raises ``OSError``.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
     with draft.open("wb") as file:
         if private:
             draft.chmod(0o600)

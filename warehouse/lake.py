@@ -97,6 +97,12 @@ _ERASED = "erasures"
 """The transaction that counts erasures: who commits sees in the log that there are new ones."""
 _ERASED_FROM = ("events", "sessions", "rejects")
 
+_UNNEEDED = "unneeded.json"
+"""Among the copies: since when which of them are of no use any more."""
+
+COPIES_STAY = timedelta(minutes=10)
+"""On this machine, once they are of no use: a question to the marts of before, or a worker, may be reading them."""
+
 _REMOVED = "removed"
 """The folder of what says when files were replaced; in a store nobody can set a file's time."""
 
@@ -161,7 +167,7 @@ class Lake:
         self.root = root = root.absolute()
         self.store = store
         self._erased: Erased | None = None
-        self._erasures: int | None = None
+        self._erasures: dict[str, int | None] = {}
         self._counted_erasures: dict[str, tuple[int, int | None]] = {}
         self._lease: _Lease | None = None
         if store is None and (unquote(str(root)) != str(root) or "\\" in str(root)):
@@ -236,19 +242,29 @@ class Lake:
     def forget_copies(self, needed: Collection[str], *, older_than: timedelta = timedelta(0)) -> int:
         """Delete copies of files that are no longer the lake's nor ``needed`` (relative to ``root``); their bytes.
 
-        ``older_than``: only what was fetched that long ago.
+        ``older_than``: only what was found to be neither, here, that long ago: somebody may be reading it.
         """
         if self.store is None:
             return 0
         keep = {f"{table}/{file.path}" for table in self.tables() for file in self.logged(table)} | set(needed)
+        noted, now = self.root / _UNNEEDED, time.time()
+        known: dict[str, float] = {}
+        with suppress(OSError, ValueError):
+            known = json.loads(noted.read_bytes())
+        since: dict[str, float] = {}
         freed = 0
         for path in self.root.glob(f"*/{LANDED.name}=*/*.parquet"):
-            with suppress(FileNotFoundError):
-                found = path.stat()
-                is_old = time.time() - found.st_mtime >= older_than.total_seconds()
-                if is_old and path.relative_to(self.root).as_posix() not in keep:
+            name = path.relative_to(self.root).as_posix()
+            if name in keep:
+                continue
+            since[name] = min(known.get(name, now), now)
+            if now - since[name] >= older_than.total_seconds():
+                with suppress(FileNotFoundError):
+                    freed += path.stat().st_size
                     path.unlink()
-                    freed += found.st_size
+                del since[name]
+        if since or known:
+            write(noted, json.dumps(since).encode())
         return freed
 
     @contextmanager
@@ -273,9 +289,10 @@ class Lake:
             return rows
         if self.store is not None:
             erasures = self._erasures_of(table, handle)
-            if erasures != self._erasures:
+            if erasures != self._erasures.get(table):
                 self.pull_erasures()
-                self._erased, self._erasures = Erased.read(self.root.parent), erasures
+                self._erased = Erased.read(self.root.parent)
+                self._erasures[table] = erasures
         elif self._erased is None or self._erased.stale(self.root.parent):
             self._erased = Erased.read(self.root.parent)
         if self._erased is None:
@@ -531,9 +548,10 @@ class Lake:
             raise TypeError("files of a folder are deleted as any others")
         with ThreadPoolExecutor(_FETCHING) as threads:
             list(threads.map(store.delete, names))
+        gone = frozenset(names)
         for note in store.list(_REMOVED):
             told = json.loads(store.get(note.name))
-            if all(file in names or store.look(file) is None for file in told["files"]):
+            if all(file in gone or store.look(file) is None for file in told["files"]):
                 store.delete(note.name)
 
     def _note_removal(self, table: str, names: Sequence[str], at: datetime) -> None:
@@ -608,7 +626,7 @@ class Lake:
     def erased_meanwhile(self, table: str, handle: DeltaTable) -> bool:
         """Whether somebody was erased since ``without_erased`` was last asked, as this handle has it."""
         is_erased_from = self.store is not None and table in _ERASED_FROM
-        return is_erased_from and self._erasures_of(table, handle) != self._erasures
+        return is_erased_from and self._erasures_of(table, handle) != self._erasures.get(table)
 
     def _erasures_of(self, table: str, handle: DeltaTable) -> int | None:
         """How many erasures a table's log tells of; it is read again only where others have written to it."""
@@ -656,7 +674,7 @@ class Lake:
         if self.store is None:
             _commit(handle, self.root / name, actions, versions)
             return
-        if time.monotonic() - written.at > _COMMIT_WITHIN_S:
+        if written.age_s() > _COMMIT_WITHIN_S:
             raise YesladderError(
                 f"table {self._at(name)}: {_COMMIT_WITHIN_S / 60:.0f} minutes did not do for a commit; nothing was"
                 " committed"
@@ -990,10 +1008,15 @@ class Attempt(NamedTuple):
 
 @dataclass
 class Written:
-    """Files that are there and not in the log yet.  ``at``: when they were begun, by the monotonic clock."""
+    """Files that are there and not in the log yet, begun when this was made."""
 
     added: list[AddAction]
-    at: float = field(default_factory=time.monotonic)
+    _monotonic: float = field(default_factory=time.monotonic)
+    _wall: float = field(default_factory=time.time)
+
+    def age_s(self) -> float:
+        """The longer of what two clocks say: one stands still while the machine sleeps, the other may be set."""
+        return max(time.monotonic() - self._monotonic, time.time() - self._wall)
 
 
 @dataclass

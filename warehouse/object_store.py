@@ -28,7 +28,7 @@ _ATTEMPTS = 8
 """Of a request, with pauses that double: a store that says SlowDown for half a minute is waited for."""
 
 _URL = re.compile(r"[a-z0-9]+://", re.IGNORECASE)
-_NAME = re.compile(r"[A-Za-z0-9@:._/=-]+")
+_NAME = re.compile(r"[A-Za-z0-9@._/=-]+")
 
 
 @dataclass(frozen=True)
@@ -173,13 +173,13 @@ def checked_url(url: str) -> str:
             f"{_shown(url)}: no password, ? or # belongs into a lake's address; credentials come from the environment"
         )
     if not _NAME.fullmatch(parts.netloc + parts.path) or "//" in parts.path:
-        raise UsageError(f"{url}: a lake's address may have letters, digits and . _ - = / only")
+        raise UsageError(f"{_shown(url)}: a lake's address may have letters, digits and . _ - = / only")
     return url.rstrip("/")
 
 
 def _shown(url: str) -> str:
     """Without what may be a password."""
-    return re.sub(r"//[^/@]*@", "//...@", url.partition("?")[0])
+    return re.sub(r"//.*@", "//...@", url.partition("?")[0])
 
 
 def _with_http(options: Mapping[str, str]) -> dict[str, str]:
@@ -189,6 +189,5 @@ def _with_http(options: Mapping[str, str]) -> dict[str, str]:
 
 
 def _why(error: Exception) -> str:
-    """The first line of what a library said, without the address of credentials."""
-    words = " ".join(str(error).split())
-    return words[:300]
+    """What a library said, in one line that has an end."""
+    return " ".join(str(error).split())[:300]

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ladder.tables import LANDED
-from warehouse.lake import LEFTOVER_AFTER, Lake
+from warehouse.lake import COPIES_STAY, LEFTOVER_AFTER, Lake
 
 _WRITERS_PATIENCE_S = 30.0
 
@@ -71,7 +71,7 @@ def _vacuum_store(lake: Lake, needed: Collection[str], *, keep: timedelta, now: 
         if (one.changed_at <= unnamed_until if one.removed_at is None else one.removed_at <= now - keep)
     ]
     lake.delete([one.name for one in gone])
-    lake.forget_copies(needed)
+    lake.forget_copies(needed, older_than=min(keep, COPIES_STAY))
     return Vacuumed(len(gone), sum(one.size for one in gone), len(found) - len(gone))
 
 

@@ -175,7 +175,15 @@ def _of_warehouse(settings: Settings, now: datetime) -> Iterator[Finding]:
         )
         return
     try:
-        fresh = freshness(settings.open_lake())
+        lake = settings.open_lake()
+    except UsageError as error:
+        yield Finding("problem", "lake", str(error), "correct --lake or --warehouse")
+        return
+    except YesladderError as error:
+        yield Finding("problem", "lake", str(error), "can it be reached from here, and with these credentials?")
+        return
+    try:
+        fresh = freshness(lake)
     except UsageError as error:
         yield Finding("note", "marts", str(error), "`yesladder build`")
         return

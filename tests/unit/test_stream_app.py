@@ -753,6 +753,37 @@ def test_a_worker_that_gave_its_partitions_up_while_kafka_was_away_leaves_it_to_
     run(test)
 
 
+@pytest.mark.parametrize("is_kept", [True, False], ids=["to itself", "to another"])
+def test_a_worker_that_gives_its_partitions_up_between_two_commits_leaves_none_of_them_untold(
+    tmp_path: Path, is_kept: bool
+) -> None:
+    lake = GatedLake(tmp_path)
+    rig, other = Rig(lake, counts=True), Rig(Lake(tmp_path), counts=True)
+
+    async def test() -> None:
+        owner = await rig.own()
+        await rig.take(owner, record(0))
+        await rig.assignments.checkpoint()
+        await lake.wait_reached()
+        await rig.take(owner, record(1))
+        next_one = asyncio.ensure_future(rig.assignments.checkpoint())
+        await asyncio.sleep(0)
+        given_up = asyncio.ensure_future(rig.assignments.revoke())
+        await asyncio.sleep(0)
+        lake.gate.set()
+        await asyncio.gather(next_one, given_up)
+        after = rig if is_kept else other
+        again = await after.own()
+        told = [*rig.stretches(), *other.stretches()]
+        assert told == [(0, again.fetched[0])], "all that is committed"
+        for offset in range(again.fetched[0], 2):
+            await after.take(again, record(offset))
+        await after.checkpoint()
+        assert [*told, *after.stretches()] == [(0, 1), (1, 2)]
+
+    run(test)
+
+
 def test_a_worker_that_keeps_a_partition_goes_on_with_it_once_its_last_checkpoint_is_worked_out(tmp_path: Path) -> None:
     """Also where the assignment changed while it was being worked out: that one is not committed, and comes again."""
     lake = GatedLake(tmp_path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -115,9 +117,40 @@ def test_copies_go_with_the_files_that_they_are_of_but_for_those_that_marts_need
     lake.fetch(old)
     compact(lake, "events", lake.logged("events"), now=NOW)
     needed = Path(old[0]).relative_to(lake.root).as_posix()
-    assert lake.forget_copies([needed], older_than=timedelta(hours=1)) == 0
     lake.forget_copies([needed])
     assert [Path(file).exists() for file in old] == [True, False]
+
+
+def test_a_copy_stays_for_its_readers_from_when_its_file_is_replaced_not_from_when_it_was_fetched(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.append("events", event_rows(seeded_events(3, 2)), now=NOW)
+    lake.append("events", event_rows(seeded_events(4, 2, prefix="f")), now=NOW)
+    old = [Path(file) for file in lake.files("events")]
+    lake.fetch(map(str, old))
+    begun = time.time()
+    for file in old:
+        os.utime(file, (begun - 7200, begun - 7200))
+    compact(lake, "events", lake.logged("events"), now=NOW)
+    stays = timedelta(minutes=10)
+    assert lake.forget_copies([], older_than=stays) == 0
+    monkeypatch.setattr(time, "time", lambda: begun + 590)
+    assert lake.forget_copies([], older_than=stays) == 0
+    assert all(file.exists() for file in old)
+    monkeypatch.setattr(time, "time", lambda: begun + 660)
+    assert lake.forget_copies([], older_than=stays) > 0
+    assert not any(file.exists() for file in old)
+
+
+def test_a_commit_that_slept_through_its_time_is_given_up(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The monotonic clock stands still while a machine is suspended; the store's, and its upkeep, go on."""
+    handle = lake.table("events")
+    written = lake.added("events", event_rows(seeded_events(1, 1)), NOW)
+    woken = time.time() + 1900
+    monkeypatch.setattr(time, "time", lambda: woken)
+    with pytest.raises(YesladderError, match="nothing was committed"):
+        lake.commit_log(handle, "events", written, {})
+    assert lake.files("events") == []
 
 
 def test_one_upkeep_at_a_time_on_all_machines_until_its_lease_runs_out(lake: Lake, tmp_path: Path) -> None:
@@ -219,11 +252,13 @@ def test_a_warehouse_knows_where_its_lake_is_and_no_credentials(s3: S3, tmp_path
         ("s3://bucket/a//b", "letters, digits"),
         ("s3://bucket/a?x=1", "no password"),
         ("gs://a:b@bucket/x", "no password"),
+        ("s3://key:a/secret@bucket/x", "letters, digits"),
     ],
 )
 def test_an_address_that_no_lake_can_be_at_is_refused(url: str, why: str) -> None:
-    with pytest.raises(UsageError, match=why):
+    with pytest.raises(UsageError, match=why) as caught:
         checked_url(url)
+    assert "secret" not in str(caught.value)
 
 
 def test_addresses_of_all_stores_are_taken_and_a_plain_endpoint_is_said_once() -> None:

@@ -163,6 +163,14 @@ def test_marts_that_are_missing_fresh_stale_or_held_back(look: Examine, gate: Ga
     assert (found["marts"].level, "maintain --check" in found["marts"].do) == ("problem", True)
 
 
+def test_a_wrong_address_of_the_lake_is_a_problem_and_not_a_matter_of_building(look: Examine, tmp_path: Path) -> None:
+    Lake(tmp_path / "warehouse-data" / "lake")
+    found = look(lake="s3://bucket/other")
+    assert found["lake"].level == "problem"
+    assert "has a lake of its own" in found["lake"].what
+    assert "marts" not in found
+
+
 def test_a_finding_is_a_line_and_what_to_do_about_it() -> None:
     assert Finding("ok", "disk", "fine").line() == "ok      disk: fine"
     assert Finding("problem", "disk", "full", "make room").line() == "PROBLEM disk: full\n        -> make room"
