@@ -198,6 +198,8 @@ def test_what_was_worked_out_and_not_committed_is_forgotten_with_all_that_came_o
     assert before.prepare([record(1, ("b", 1))], now=NOON) is not None
     now = handed_over(lake, before, 0)
     assert (now.stayed, now.reached, now.sessioniser.open_events()) == ([], {0: 1}, 1)
+    before.prepare([record(2, ("c", 2))], now=NOON)
+    assert now.sessioniser.open_events() == 1, "who is at work still is at work on something else"
 
 
 def test_a_checkpoint_of_nothing_is_no_reason_to_read_again(lake: Lake) -> None:

@@ -16,7 +16,7 @@ import pytest
 from ladder.errors import UsageError, YesladderError
 from ladder.tables import TABLES
 from tests.suites.object_store import CREDENTIALS, S3
-from tests.suites.seeded_lake import LADDER, event_rows, land, seeded_events
+from tests.suites.seeded_lake import LADDER, event_rows, land, seeded_events, session_rows
 from warehouse import lake as lakes
 from warehouse.check import check
 from warehouse.compaction import compact
@@ -211,6 +211,20 @@ def test_who_is_erased_while_a_commit_is_under_way_is_not_in_it(
     other.append("events", event_rows(events, first=1000), now=NOW)
     assert lake.scan("events").filter(pl.col("visitor_id") == "visitor-1").collect().is_empty()
     assert len(lake.scan("events").collect()) == 2 * sum(event.visitor_id == "visitor-0" for event in events)
+
+
+def test_counts_of_erasures_that_a_crash_left_apart_hide_none(lake: Lake, tmp_path: Path) -> None:
+    events = seeded_events(5, 2)
+    other = elsewhere(lake, tmp_path)
+    other.root.parent.mkdir()
+    land(lake, events, now=NOW)
+    for _ in range(3):  # told to one table, and then the machine was gone
+        lake._step("events", "erasures", lambda was: (was or 0) + 1)
+    other.append("events", event_rows(events[:1], first=900), now=NOW)
+    erase(lake, LADDER, ["visitor-1"], clock=lambda: NOW + timedelta(days=900))
+    assert lake.table("sessions").transaction_version("erasures") == 3
+    other.append("sessions", session_rows(events), now=NOW)
+    assert lake.scan("sessions").filter(pl.col("visitor_id") == "visitor-1").collect().is_empty()
 
 
 def test_a_lost_and_a_damaged_file_are_found_though_a_copy_of_them_is_there(lake: Lake) -> None:

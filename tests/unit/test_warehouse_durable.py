@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from warehouse.durable import write
+
+
+def test_two_threads_that_write_one_file_at_a_time_leave_one_whole_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_have_written, synced = threading.Barrier(2), os.fsync
+    waited = threading.local()
+
+    def sync_once_both_have_written(descriptor: int) -> None:
+        if not hasattr(waited, "once"):
+            waited.once = True
+            both_have_written.wait(10)
+        synced(descriptor)
+
+    monkeypatch.setattr(os, "fsync", sync_once_both_have_written)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda data: write(tmp_path / "copy", data), [b"a" * 1000, b"b" * 10]))
+    assert (tmp_path / "copy").read_bytes() in (b"a" * 1000, b"b" * 10)
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
