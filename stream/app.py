@@ -316,7 +316,7 @@ class Assignments:
                 raise
             await owner.settle()
             if owner.untold:
-                # Given up before the last commit was told of: the next owner tells of the last one in the lake, no more.
+                # Given up before the last commit was told of: the next owner tells of the last in the lake, no more.
                 owner.closed = True
                 return
             self._looked_at_s = self._elapsed_s()
