@@ -145,6 +145,7 @@ def _run(
 
 
 def _arguments(output: Mapping[str, Any], work: Path) -> list[str]:
+    work = work.absolute()  # dbt would look for it in the project
     work.mkdir(parents=True, exist_ok=True)
     profile = {"yesladder": {"target": output["type"], "outputs": {output["type"]: output}}}
     (work / "profiles.yml").write_text(json.dumps(profile), encoding="utf-8")

@@ -382,7 +382,7 @@ def build(full: bool, accept: bool, wait: bool, funnels: Path, as_json: bool, **
             say("waiting for the first sessions")
             gate = stack.enter_context(Gate())
             with build_lock(settings.warehouse, datetime.now(UTC), patience_s=math.inf):
-                prepare(settings.warehouse / "dbt")
+                prepare(lake.root.parent / "dbt")
             wait_for(lambda: bool(lake.files("sessions")), patience_s=math.inf)
         done = run(
             lake,

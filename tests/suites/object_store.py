@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,7 +71,10 @@ class S3:
 def s3_server() -> Iterator[S3]:
     """A server with an empty bucket."""
     command = [sys.executable, "-P", "-m", "tests.suites.object_store_server"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    env = os.environ | {"PYTHONPATH": path}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
         if process.stdout is None or process.stdin is None:
             raise RuntimeError("no pipes")
         s3 = S3(f"http://127.0.0.1:{int(process.stdout.readline())}")
