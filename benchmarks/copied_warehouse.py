@@ -135,9 +135,10 @@ def _copy_table(marts: duckdb.DuckDBPyConnection, schema: str, table: str, copie
     marts.execute(f"create schema if not exists {schema}")
     if any(name in _NAMES for name, _ in columns):
         parts = [
-            f'{_renamed(name, "copy", seeds)} as "{name}"' if name in _NAMES else f'"{name}"' for name, _ in columns
+            f'{_renamed(name, "copies.nth", seeds)} as "{name}"' if name in _NAMES else f'"{name}"'
+            for name, _ in columns
         ]
-        rest = f" cross join range({copies}) as copies(copy)"
+        rest = f" cross join range({copies}) as copies(nth)"
         rest += " order by visitor_id" if table in _BY_VISITOR else ""
     else:
         parts = [f'"{name}" * {copies} as "{name}"' if kind == "BIGINT" else f'"{name}"' for name, kind in columns]

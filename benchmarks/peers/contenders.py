@@ -40,7 +40,6 @@ class Contender:
     more: Callable[[], list[str]] = list
     share: float = 1.0
     finds_sessions: bool = True
-    needs_kafka: bool = False
     note: str = ""
 
     def events(self, whole: int) -> int:
@@ -121,15 +120,13 @@ FLOOR = Contender("fetch + decode (floor)", partial(_ours, "floor.py"), finds_se
 FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.02)
 QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.1)
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))
-KAFKA_STREAMS = Contender("Kafka Streams 4.3.1", partial(java_peer, "kafka_streams", "Sessions"), needs_kafka=True)
+KAFKA_STREAMS = Contender("Kafka Streams 4.3.1", partial(java_peer, "kafka_streams", "Sessions"))
 _FLINK_OPENS = [  # what Flink's own start script opens to it
     f"--add-opens=java.base/{package}=ALL-UNNAMED"
     for package in ("java.lang", "java.util", "java.util.concurrent", "java.time", "java.net", "java.nio")
 ]
-FLINK = Contender("Flink SQL 2.2.0", partial(java_peer, "flink", "Sessions", *_FLINK_OPENS), needs_kafka=True)
-SPARK = Contender(
-    "Spark 4.1.1", partial(python_peer, "spark"), more=lambda: [str(maven_build("spark") / "jars")], needs_kafka=True
-)
+FLINK = Contender("Flink SQL 2.2.0", partial(java_peer, "flink", "Sessions", *_FLINK_OPENS))
+SPARK = Contender("Spark 4.1.1", partial(python_peer, "spark"), more=lambda: [str(maven_build("spark") / "jars")])
 
 CONTENDERS = {
     "yesladder": YESLADDER,

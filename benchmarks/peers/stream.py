@@ -141,7 +141,7 @@ def _round(number: int, contender: Contender, work: Workload, connection: KafkaC
         flush=True,
     )
     measured.runs.append(done)
-    measured.differs = differs
+    measured.differs = measured.differs or differs
 
 
 def _stop(*_: object) -> None:
