@@ -23,15 +23,15 @@ install: $(BIN)/uv  ## the locked packages and Yesladder itself, into .venv
 demo: install  ## real people on a ladder of commitments: collector, Kafka, worker, lake, SQL, tier table, report
 	@$(BIN)/yesladder demo
 
-test: install  ## all tests but those that need a browser, Apache Kafka or Spark, and chaos; EXAMPLES=20 tries more
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos and not spark"
+test: install  ## all tests but those that need a browser, Apache Kafka or Spark, and chaos or long ones; EXAMPLES=20 tries more
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not browser and not kafka and not chaos and not spark and not long"
 
 test-kafka: install  ## the tests on Apache Kafka: needs Java 17 and, once, Maven; or YESLADDER_TEST_BROKERS=HOST:PORT
 	$(BIN)/pytest -n 2 --dist loadfile -m kafka
 
 test-spark: install  ## the marts on Spark, row for row: needs Java 17; installs PySpark, which is large
 	@$(UV) sync --frozen --inexact --no-editable --extra spark --quiet
-	$(BIN)/pytest -m spark tests/sql tests/unit/test_warehouse_spark_session.py
+	$(BIN)/pytest -m "spark and not long" tests/sql tests/unit/test_warehouse_spark_session.py
 
 test-browser: install  ## the pages in a real browser (apt-get install chromium)
 	$(BIN)/pytest -m browser

@@ -76,6 +76,16 @@ def s3() -> Iterator[S3]:
         yield running
 
 
+DEAR = ("test_workers_that_share_a_topic", "test_kill_nine.py")
+"""Tests that run on both brokers at some length: `make test-kafka` has them on Apache Kafka."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "[embedded" in item.nodeid and any(name in item.nodeid for name in DEAR):
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where a test failed on Apache Kafka, say where its logs are."""

@@ -14,6 +14,8 @@ import pytest
 from tests.integration.conftest import OFFLINE, Watched
 from tests.suites.command_line import environment
 
+pytestmark = pytest.mark.long
+
 LEAKS = {
     "a Python program": [
         sys.executable,

@@ -44,6 +44,7 @@ def test_java_may_be_too_old(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_where_java_dies_what_went_wrong_is_told_and_not_that_it_cannot_be_stopped(tmp_path: Path) -> None:
     """In a process of its own: PySpark starts no other Java in the same one."""
