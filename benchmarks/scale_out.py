@@ -41,7 +41,8 @@ from producers.embedded import EmbeddedBroker
 from producers.kafka_publisher import KafkaPublisher
 from producers.records import pack
 from producers.topics import end_offsets, ensure_topic
-from warehouse.lake import Claim, Lake
+from warehouse.lake import Lake
+from warehouse.lake_claim import Claim
 
 PARTITIONS = 16
 SESSION_TIMEOUT_S = 30.0

@@ -26,7 +26,7 @@ from stream.step_minutes_record import StepMinutesRecord
 
 
 class Claim(Protocol):
-    """What a worker needs of the lake while it owns partitions (``warehouse.lake.Claim`` has the meaning)."""
+    """What a worker needs of the lake while it owns partitions (``warehouse.lake_claim.Claim`` has the meaning)."""
 
     def next_offset(self, partition: int) -> int: ...
     def next_offset_of(self, table: str, partition: int) -> int: ...

@@ -27,7 +27,8 @@ from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches
 from warehouse.built import BUILDING, MARTS, Built, ladder_hash, read_built, write_built
 from warehouse.dbt_runs import DbtError, dbt_build, prepare, project_hash
-from warehouse.lake import COPIES_STAY, Lake
+from warehouse.lake import Lake
+from warehouse.lake_copies import COPIES_STAY, forget_copies
 from warehouse.landed import Commit, change, read_commits, versions_of
 from warehouse.locks import build_lock
 from warehouse.quality import Gate
@@ -215,7 +216,7 @@ def build(
         if kept is not None:
             tell("saved funnels")
         warnings += _finish(building, marts, built, kept)
-        lake.forget_copies(built.all_files, older_than=COPIES_STAY)
+        forget_copies(lake, built.all_files, older_than=COPIES_STAY)
         clock.lap("swap")
         return replace(result, built=True, warnings=tuple(warnings), seconds=clock.seconds)
 

@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 
 from ladder.errors import YesladderError
 from ladder.tables import BESIDE, LANDED, TABLES, TIME_COLUMN
-from warehouse.lake import LAST_TIME, Lake, LoggedFile
+from warehouse.lake import Lake
+from warehouse.lake_files import LAST_TIME
+from warehouse.lake_reading import LoggedFile
 from warehouse.views import read_parquet
 
 _SHOWN = 5

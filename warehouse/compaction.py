@@ -18,7 +18,9 @@ import pyarrow as pa
 from ladder.clock import Clock
 from ladder.errors import YesladderError
 from ladder.tables import LANDED, TABLES
-from warehouse.lake import Lake, LoggedFile, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
+from warehouse.lake_reading import LoggedFile
 from warehouse.standing import Standing, noted
 
 TARGET_BYTES = 128 << 20

@@ -145,7 +145,7 @@ def erase(
     warehouse = lake.root.parent
     _refuse_another_ladder(warehouse, ladder)
     with lake.upkeep(clock(), patience_s=_PATIENCE_S):
-        lake.pull_erasures()
+        lake.erasures.pull()
         if unfinished(warehouse):
             raise UsageError("an earlier erasure was cut short: `yesladder erase` without an id ends it")
         salt_of(warehouse)
@@ -173,7 +173,7 @@ def resume(
     warehouse = lake.root.parent
     _refuse_another_ladder(warehouse, ladder)
     with lake.upkeep(clock(), patience_s=_PATIENCE_S):
-        lake.pull_erasures()
+        lake.erasures.pull()
         begun = unfinished(warehouse).get(name)
         if begun is None:
             raise UsageError(f"{ERASURES}/{name}.json is no erasure that was cut short")
@@ -198,7 +198,7 @@ def _have_refused(
         known: Mapping[str, Any] = {}
         while True:
             written = _write_down(lake, name, begun, names, linked, clock())
-            lake.tell_erasures()
+            lake.erasures.tell()
             if lake.store is None or (written["ids"], written["rows"]) == (known.get("ids"), known.get("rows")):
                 return
             known, names = written, written["ids"]
@@ -265,7 +265,7 @@ def _carry_out(
     people = tuple(begun["people"])
     done = Receipt(name, begun["mode"], at, people, begun["rows"], gone.files, pages, rebuilt)
     write_receipt(warehouse, name, done.to_dict())
-    lake.tell_erasures()
+    lake.erasures.tell()
     return done
 
 
@@ -364,7 +364,7 @@ def _rewrite(lake: Lake, ladder: Ladder, begun: Mapping[str, Any], clock: Callab
         own = frame.filter(theirs)
         others = _blotted(table, frame.filter(~theirs), sought)
         if table == "sessions" and erased is not None:  # of a visitor who is nobody, with a user who was erased
-            lake.note_erased(erased, set(own["visitor_id"]) - ids)
+            lake.erasures.note(erased, set(own["visitor_id"]) - ids)
         if begun["mode"] == "erase" or own.is_empty():
             return others.drop("_row")
         changed = _blotted(table, anonymised(table, own, key, kept), ids)

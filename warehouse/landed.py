@@ -54,7 +54,7 @@ def change(
 
 
 Log = Callable[[int], str | None]
-"""What a table's log says of a version (``warehouse.lake.Lake.entry``); None where it was cleaned away."""
+"""What a table's log says of a version (``warehouse.lake_logs.Logs.entry``); None where it was cleaned away."""
 
 
 def read_commits(log: Log, after: int, until: int) -> list[Commit] | None:

@@ -17,7 +17,9 @@ import pyarrow as pa
 from ladder.clock import Clock
 from ladder.tables import TIME_COLUMN, Position
 from warehouse.compaction import arrow_rows
-from warehouse.lake import Lake, LoggedFile, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
+from warehouse.lake_reading import LoggedFile
 from warehouse.standing import Standing, standings
 
 _COMMIT_ROWS = 1_000_000

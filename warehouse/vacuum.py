@@ -13,7 +13,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ladder.tables import LANDED
-from warehouse.lake import COPIES_STAY, LEFTOVER_AFTER, Lake
+from warehouse.lake import Lake
+from warehouse.lake_copies import COPIES_STAY, forget_copies
+from warehouse.lake_leftovers import LEFTOVER_AFTER, delete, leftovers
 
 _WRITERS_PATIENCE_S = 30.0
 
@@ -63,15 +65,15 @@ def _vacuum_store(lake: Lake, needed: Collection[str], *, keep: timedelta, now: 
     store = lake.store
     if store is None:
         raise TypeError("this lake is in a folder")
-    found = lake.leftovers()
+    found = leftovers(lake)
     unnamed_until = store.now("upkeep/clock") - max(keep, LEFTOVER_AFTER)
     gone = [
         one
         for one in found
         if (one.changed_at <= unnamed_until if one.removed_at is None else one.removed_at <= now - keep)
     ]
-    lake.delete([one.name for one in gone])
-    lake.forget_copies(needed, older_than=min(keep, COPIES_STAY))
+    delete(lake, [one.name for one in gone])
+    forget_copies(lake, needed, older_than=min(keep, COPIES_STAY))
     return Vacuumed(len(gone), sum(one.size for one in gone), len(found) - len(gone))
 
 

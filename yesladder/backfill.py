@@ -23,7 +23,8 @@ from producers.files import read_batches
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
 from stream.sessions import sessionise_history
-from warehouse.lake import Claim, Lake
+from warehouse.lake import Lake
+from warehouse.lake_claim import Claim
 
 _BUCKET_EVENTS = 2_000_000
 """Sessions are cut for this many events at a time: sorting needs several times their size."""

@@ -27,7 +27,8 @@ from ladder.tiers import Ladder
 from stream.resessionise import ENTRY, SESSION_KEY, entries, repair
 from stream.sessions import HELD
 from warehouse.erased import suspects, unfinished
-from warehouse.lake import Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
 from warehouse.standing import standings
 
 _BUCKET_IDS = 20_000_000
@@ -101,7 +102,7 @@ def resessionise(
     """
     clock = going_on_from(now)
     with lake.upkeep(now):
-        lake.pull_erasures()
+        lake.erasures.pull()
         if unfinished(lake.root.parent):
             raise YesladderError("an erasure was cut short and must be ended first: `yesladder erase` without an id")
         progress("looking for late events and copies")

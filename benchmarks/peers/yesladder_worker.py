@@ -22,7 +22,8 @@ from workload import LADDER
 from ladder.connection import KafkaConnection
 from ladder.tables import Position
 from stream import app as stream_app, checkpoint
-from warehouse.lake import Claim, Lake
+from warehouse.lake import Lake
+from warehouse.lake_claim import Claim
 
 
 class _Telling:

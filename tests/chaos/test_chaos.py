@@ -33,7 +33,8 @@ from tests.chaos.run import CLUSTERS, Run as Ran, campaign, numbers_of, shortcom
 from tests.chaos.schedule import KINDS, REPAIRS, STORM_S, WRONG_CLOCKS, plan
 from tests.chaos.sender import HISTORY, Ledger
 from tests.suites.consumed import CANONICAL, Record
-from warehouse.lake import Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -378,7 +379,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.suites.seeded_lake import event_rows, seeded_events
-from warehouse.lake import Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
 
 for number in range(5):
     try:

@@ -33,7 +33,8 @@ from tests.suites.brokers import Broker
 from tests.suites.command_line import Service, run, run_json
 from tests.suites.raw_file_oracle import tier_table
 from warehouse.build import build
-from warehouse.lake import Claim, Lake
+from warehouse.lake import Lake
+from warehouse.lake_claim import Claim
 from warehouse.periods import last_finished
 from warehouse.quality import Gate
 from warehouse.query import run_sql

@@ -22,7 +22,8 @@ from tests.suites.session_oracle import MICROSECOND, by_id, fates, sessions_of
 from tests.suites.step_minutes_oracle import Key, Placed, step_minutes_of
 from tests.suites.step_minutes_reader import StepMinutesReader
 from warehouse.check import check
-from warehouse.lake import Fenced, Lake
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
 from warehouse.maintain import maintain
 from warehouse.retention import retire
 

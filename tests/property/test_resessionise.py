@@ -17,7 +17,8 @@ from tests.suites.crashing_worker import NOW, SOURCE, PowerCut, Topic, Worker, n
 from tests.suites.event_strategies import LADDER, PARTITIONS, START
 from tests.suites.examples_tried import tried
 from tests.suites.session_oracle import Arrival, by_id, fates, sessions_of
-from warehouse.lake import Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
 from yesladder.resessionise import Resessionised, resessionise
 
 Key = tuple[str, datetime, int, int, str, datetime]

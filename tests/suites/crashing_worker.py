@@ -23,7 +23,8 @@ from stream.step_minutes_record import StepMinutesRecord
 from tests.suites.consumed import CANONICAL, REJECT, Record
 from tests.suites.event_strategies import LADDER, PARTITIONS, START, VISITORS, events, instants, partitions
 from tests.suites.session_oracle import MICROSECOND, Arrival
-from warehouse.lake import Claim, Lake
+from warehouse.lake import Lake
+from warehouse.lake_claim import Claim
 from warehouse.object_store import ObjectStore
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -22,7 +22,8 @@ from warehouse.alerts_marks import Notes
 from warehouse.alerts_outbox import Outbox
 from warehouse.alerts_snapshots import Snapshots
 from warehouse.alerts_table import AlertsTable, Row, read_alerts
-from warehouse.lake import Fenced, Lake
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 CONFIG = AlertsConfig(segments=("device_class",), sinks=(Sink("ops", "webhook", "http://ops"),))

@@ -28,7 +28,9 @@ from stream.step_minutes_topic import NotTold
 from stream.transport import Batch
 from tests.suites.consumed import CANONICAL, NOON_MS, Record
 from tests.suites.crashing_worker import CutLake, PowerCut
-from warehouse.lake import Claim, Fenced, Lake
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
+from warehouse.lake_claim import Claim
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LADDER = Ladder("test", ("spark", "micro"), (), timedelta(minutes=30), timedelta(hours=2))

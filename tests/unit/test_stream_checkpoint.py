@@ -17,7 +17,9 @@ from ladder.tiers import Ladder
 from stream.checkpoint import Checkpoint, Hold
 from stream.rejects import RejectBrake, TooManyRejects
 from tests.suites.consumed import CANONICAL, NOON_MS, REJECT, Record
-from warehouse.lake import Claim, Fenced, Lake
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
+from warehouse.lake_claim import Claim
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LADDER = Ladder("test", ("spark", "micro"), (), timedelta(minutes=30), timedelta(hours=2))

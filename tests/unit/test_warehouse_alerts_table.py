@@ -12,7 +12,8 @@ from warehouse.alerts_marks import Notes
 from warehouse.alerts_snapshots import Snapshots
 from warehouse.alerts_table import AlertsTable, read_alerts, show_alerts
 from warehouse.check import check
-from warehouse.lake import Fenced, Lake
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
 from warehouse.maintain import maintain
 
 NOW = datetime(2026, 1, 4, 12, tzinfo=UTC)

@@ -13,7 +13,8 @@ from hypothesis import given, strategies as st
 from ladder.errors import YesladderError
 from tests.suites.seeded_lake import NOW, event_rows, land, seeded_events
 from warehouse.compaction import compact, groups, shelf_of, standing_on
-from warehouse.lake import Lake, LoggedFile
+from warehouse.lake import Lake
+from warehouse.lake_reading import LoggedFile
 from warehouse.landed import read_commits
 from warehouse.standing import noted
 

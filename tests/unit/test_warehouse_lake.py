@@ -23,7 +23,10 @@ from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
 from tests.suites.object_store import S3
-from warehouse.lake import Claim, Fenced, Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
+from warehouse.lake_claim import Claim
+from warehouse.lake_files import Part
 from warehouse.landed import read_commits
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -17,11 +17,14 @@ from ladder.errors import UsageError, YesladderError
 from ladder.tables import TABLES
 from tests.suites.object_store import CREDENTIALS, S3
 from tests.suites.seeded_lake import LADDER, event_rows, land, seeded_events, session_rows
-from warehouse import lake as lakes
+from warehouse import lake_logs
 from warehouse.check import check
 from warehouse.compaction import compact
 from warehouse.erasure import erase
-from warehouse.lake import Fenced, Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_appending import Fenced
+from warehouse.lake_copies import forget_copies
+from warehouse.lake_files import Part
 from warehouse.located import COPIES, has_lake, lake_of
 from warehouse.locks import Locked
 from warehouse.maintain import maintain
@@ -83,7 +86,7 @@ def test_a_store_that_is_away_is_told_in_one_line_without_credentials(s3: S3, la
 def test_a_commit_that_took_too_long_is_given_up_before_its_files_count_as_leftovers(
     lake: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lakes, "_COMMIT_WITHIN_S", -1.0)
+    monkeypatch.setattr(lake_logs, "_COMMIT_WITHIN_S", -1.0)
     with pytest.raises(YesladderError, match="nothing was committed"):
         lake.append("events", event_rows(seeded_events(1, 1)), now=NOW)
     assert lake.files("events") == []
@@ -117,7 +120,7 @@ def test_copies_go_with_the_files_that_they_are_of_but_for_those_that_marts_need
     lake.fetch(old)
     compact(lake, "events", lake.logged("events"), now=NOW)
     needed = Path(old[0]).relative_to(lake.root).as_posix()
-    lake.forget_copies([needed])
+    forget_copies(lake, [needed])
     assert [Path(file).exists() for file in old] == [True, False]
 
 
@@ -133,12 +136,12 @@ def test_a_copy_stays_for_its_readers_from_when_its_file_is_replaced_not_from_wh
         os.utime(file, (begun - 7200, begun - 7200))
     compact(lake, "events", lake.logged("events"), now=NOW)
     stays = timedelta(minutes=10)
-    assert lake.forget_copies([], older_than=stays) == 0
+    assert forget_copies(lake, [], older_than=stays) == 0
     monkeypatch.setattr(time, "time", lambda: begun + 590)
-    assert lake.forget_copies([], older_than=stays) == 0
+    assert forget_copies(lake, [], older_than=stays) == 0
     assert all(file.exists() for file in old)
     monkeypatch.setattr(time, "time", lambda: begun + 660)
-    assert lake.forget_copies([], older_than=stays) > 0
+    assert forget_copies(lake, [], older_than=stays) > 0
     assert not any(file.exists() for file in old)
 
 
@@ -200,14 +203,14 @@ def test_who_is_erased_while_a_commit_is_under_way_is_not_in_it(
     other = elsewhere(lake, tmp_path)
     other.root.parent.mkdir()
     land(lake, events, now=NOW)
-    create: Callable[..., None] = lakes._create_entry
+    create: Callable[..., None] = lake_logs._create_entry
 
     def overtaken(*arguments: object) -> None:
         monkeypatch.undo()
         erase(lake, LADDER, ["visitor-1"], clock=lambda: NOW + timedelta(days=900))
         create(*arguments)
 
-    monkeypatch.setattr(lakes, "_create_entry", overtaken)
+    monkeypatch.setattr(lake_logs, "_create_entry", overtaken)
     other.append("events", event_rows(events, first=1000), now=NOW)
     assert lake.scan("events").filter(pl.col("visitor_id") == "visitor-1").collect().is_empty()
     assert len(lake.scan("events").collect()) == 2 * sum(event.visitor_id == "visitor-0" for event in events)
@@ -219,7 +222,7 @@ def test_counts_of_erasures_that_a_crash_left_apart_hide_none(lake: Lake, tmp_pa
     other.root.parent.mkdir()
     land(lake, events, now=NOW)
     for _ in range(3):  # told to one table, and then the machine was gone
-        lake._step("events", "erasures", lambda was: (was or 0) + 1)
+        lake.step("events", "erasures", lambda was: (was or 0) + 1)
     other.append("events", event_rows(events[:1], first=900), now=NOW)
     erase(lake, LADDER, ["visitor-1"], clock=lambda: NOW + timedelta(days=900))
     assert lake.table("sessions").transaction_version("erasures") == 3

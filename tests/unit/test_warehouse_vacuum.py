@@ -11,7 +11,8 @@ import pytest
 from ladder.errors import YesladderError
 from tests.suites.seeded_lake import event_rows, land, seeded_events
 from warehouse.compaction import compact
-from warehouse.lake import Lake, Part
+from warehouse.lake import Lake
+from warehouse.lake_files import Part
 from warehouse.vacuum import Vacuumed, vacuum
 
 NOW = datetime(2036, 3, 1, tzinfo=UTC)
