@@ -25,8 +25,7 @@ from peers.report import FILES, Part, Row, keep, now_and_here
 from peers.running import ContenderFailed, Run, run
 from peers.stream import differences
 from peers.tiers import TierTable, read_table, tier_table
-from peers.workload import EVENTS_A_VISITOR, FULL, Workload, workload
-from workload import LADDER
+from peers.workload import EVENTS_A_VISITOR, FULL, GAP_MS, Workload, workload
 
 CONTENDERS = {
     "yesladder": ("Yesladder", ["batch_yesladder.py"]),
@@ -53,7 +52,7 @@ def history(work: Workload, path: Path) -> TierTable:
             out.write(line)
             event = decoder.decode(line)
             events.append((event.visitor_id, round(event.occurred_at.timestamp() * 1000), event.name))
-    return tier_table(events, round(LADDER.session_gap.total_seconds() * 1000))
+    return tier_table(events, GAP_MS)
 
 
 def one_run(script: list[str], what: str, path: Path, work: Workload, tiers: TierTable) -> tuple[Run, str | None]:

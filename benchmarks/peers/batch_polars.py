@@ -8,8 +8,7 @@ from pathlib import Path
 import polars as pl
 from peers.running import BEGUN, ENDED, WRITTEN
 from peers.tiers import ASKS, COUNTED, YESES, write_table
-
-GAP_MS = 1_800_000
+from peers.workload import GAP_MS
 
 
 def main(what: str, history: str, found: str, tiers: str, folder: str) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from peers.running import BEGUN, ENDED, WRITTEN
 from peers.tiers import ASKS, YESES, write_table
+from peers.workload import GAP_MS
 from pyspark.sql import Column, SparkSession, Window, functions as F
-
-GAP_MS = 1_800_000
 
 
 def main(what: str, history: str, found: str, tiers: str, folder: str) -> None:

@@ -13,8 +13,7 @@ from pathlib import Path
 import duckdb
 from peers.running import BEGUN, ENDED, WRITTEN
 from peers.tiers import ASKS, YESES, write_table
-
-GAP_MS = 1_800_000
+from peers.workload import GAP_MS
 
 
 def _per_session(first: str, last: str) -> str:

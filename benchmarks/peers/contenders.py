@@ -117,8 +117,8 @@ def _digest(*files: Path) -> str:
 
 YESLADDER = Contender("Yesladder", partial(_ours, "yesladder_worker.py"))
 FLOOR = Contender("fetch + decode (floor)", partial(_ours, "floor.py"), finds_sessions=False)
-FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.02)
-QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.1)
+FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.2)
+QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"))
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))
 KAFKA_STREAMS = Contender("Kafka Streams 4.3.1", partial(java_peer, "kafka_streams", "Sessions"))
 _FLINK_OPENS = [  # what Flink's own start script opens to it

@@ -15,8 +15,7 @@ from typing import Any
 import faust
 import msgspec
 from peers.running import BEGUN, ENDED, WRITTEN
-from peers.workload import LAST_VISITOR, PARTITIONS
-from workload import LADDER
+from peers.workload import GAP_MS, LAST_VISITOR, PARTITIONS
 
 from ladder.events import Event
 
@@ -31,7 +30,6 @@ def main(brokers: str, topic: str, _: str, __: str, found: str, ___: str) -> Non
     source = app.topic(topic, key_type=str, value_type=bytes, key_serializer="raw", value_serializer="raw")
     sessions = app.Table("sessions", partitions=PARTITIONS)
     decoder = msgspec.json.Decoder(Event)
-    gap_ms = LADDER.session_gap.total_seconds() * 1000
     out = Path(found).open("w", encoding="utf-8")  # noqa: SIM115 - the agent writes as long as the process lives
     ended: set[str] = set()
     begun: list[bool] = []
@@ -50,7 +48,7 @@ def main(brokers: str, topic: str, _: str, __: str, found: str, ___: str) -> Non
             session = sessions.get(visitor)
             if session is None:
                 sessions[visitor] = [at, at, 1]
-            elif session[0] - gap_ms <= at <= session[1] + gap_ms:
+            elif session[0] - GAP_MS <= at <= session[1] + GAP_MS:
                 sessions[visitor] = [min(session[0], at), max(session[1], at), session[2] + 1]
             else:
                 write(visitor, session)

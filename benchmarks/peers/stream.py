@@ -33,7 +33,7 @@ from producers.embedded import EmbeddedBroker
 from producers.topics import ensure_step_minutes, ensure_topic
 from tests.suites.apache_kafka import POM, ApacheKafka
 
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 
 
 @dataclass

@@ -28,6 +28,7 @@ EVENTS_A_VISITOR = 20
 LAST_VISITOR = "last-of-a-partition"
 _DEVICES = ("phone", "phone", "desktop", "tablet")
 _MILLISECOND = timedelta(milliseconds=1)
+GAP_MS = LADDER.session_gap // _MILLISECOND
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 Session = tuple[str, int, int, int]
@@ -116,7 +117,7 @@ def _make(path: Path, found: Path, made: list[Event]) -> None:
             file.write(encode(event) + b"\n")
     times = ((event.visitor_id, (event.occurred_at - _EPOCH) // _MILLISECOND) for event in made)
     with found.open("w", encoding="utf-8") as file:
-        for session in sessions_of(times, LADDER.session_gap // _MILLISECOND):
+        for session in sessions_of(times, GAP_MS):
             file.write(",".join(map(str, session)) + "\n")
 
 
