@@ -33,7 +33,7 @@ from producers.topics import ensure_topic
 
 ROLES = ("discarding", "collector")
 EVENTS_A_BODY = 10
-_CONNECTIONS = 64
+_CONNECTIONS = 256
 
 
 class _Line(asyncio.Protocol):
@@ -100,7 +100,7 @@ def most(urls: list[str], texts: list[bytes], seconds: float) -> float:
     """Requests answered per second by all servers together."""
 
     async def all_of_them() -> float:
-        loads = [Load(url, texts, seconds, 256 // len(urls)) for url in urls]
+        loads = [Load(url, texts, seconds, _CONNECTIONS // len(urls)) for url in urls]
         return sum(await asyncio.gather(*(load.run() for load in loads)))
 
     return uvloop.run(all_of_them())
