@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ladder.errors import EventError, UsageError, YesladderError
-from ladder.events import MAX_CANONICAL_BYTES, MAX_EVENT_BYTES, Event, decode
+from ladder.errors import EventError, UsageError
+from ladder.events import Event
 from ladder.rejects import Reject
-from producers.columns import ColumnMap, RowReader, row_id
-from producers.consent import is_refused, letter, without_identity
-from producers.dialects import from_segment
-
-_TICK = timedelta(microseconds=1)
-
-_KEPT_BYTES = 256 * 1024
-"""How much of a refused line is kept: eight times the limit of an event; in base64 it still fits a Kafka record."""
+from producers.columns import ColumnMap, RowReader
+from producers.ndjson import KEPT_BYTES, read_ndjson
+from producers.opened import FAULTS, Clock, Progress, opened, unreadable
 
 
 @dataclass
@@ -62,10 +53,10 @@ def read_batches(
     Raises ``UsageError`` for a name or columns that do not fit.  Raises ``YesladderError`` for a file that breaks off
     or cannot be read, after the batches of everything before that place.
     """
-    readers = [_reader(path, columns, say) for path in paths]
-    clock = _Clock(received_at)
+    readers = [reader_of(path, columns, say) for path in paths]
+    clock = Clock(received_at)
     for path, read in zip(paths, readers, strict=True):
-        progress = _Progress()
+        progress = Progress()
         batch = FileBatch(path)
         try:
             for outcome in read(path, clock, progress):
@@ -77,58 +68,32 @@ def read_batches(
                     batch.bytes_read = progress.step()
                     yield batch
                     batch = FileBatch(path)
-        except (EOFError, zlib.error, OSError, OverflowError, UnicodeDecodeError, pa.ArrowException) as error:
+        except FAULTS as error:
             if batch.events or batch.rejects:
                 yield batch
-            why = "the gzip stream breaks off" if isinstance(error, EOFError) else " ".join(str(error).split())
-            raise YesladderError(f"{path}: cannot be read any further than line {progress.line}: {why}") from None
+            raise unreadable(path, progress, error) from None
         batch.bytes_read = progress.step()
         if batch.events or batch.rejects or batch.bytes_read:
             yield batch
 
 
-class _Clock:
-    """Arrival: a microsecond later for each line."""
-
-    def __init__(self, first: datetime) -> None:
-        self._next = first
-
-    def tick(self) -> datetime:
-        now = self._next
-        self._next = now + _TICK
-        return now
+Read = Callable[[Path, Clock, Progress], Iterator[Event | Reject]]
+"""Gives what each line or row is, in their order; raises ``FAULTS``."""
 
 
-class _Progress:
-    """How far reading got in one file: the last whole line, and the bytes on the disk."""
-
-    def __init__(self) -> None:
-        self.line = 0
-        self.position: Callable[[], int] = lambda: 0
-        self._reported = 0
-
-    def step(self) -> int:
-        """Bytes since the last call."""
-        position = self.position()
-        since, self._reported = position - self._reported, position
-        return since
-
-
-_Read = Callable[[Path, _Clock, _Progress], Iterator[Event | Reject]]
-
-
-def _reader(path: Path, columns: ColumnMap | None, say: Callable[[str], None]) -> _Read:
+def reader_of(path: Path, columns: ColumnMap | None, say: Callable[[str], None]) -> Read:
+    """What reads a file of this name; arguments and errors as those of ``read_batches``."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else "".join(suffixes[-1:])
     if kind in (".ndjson", ".jsonl", ".json"):
-        return _ndjson
+        return read_ndjson
     if kind not in (".csv", ".tsv", ".parquet"):
         raise UsageError(f"{path}: cannot tell its format; name it .ndjson, .jsonl, .json, .csv, .tsv or .parquet[.gz]")
     if columns is None:
         raise UsageError(f"{path}: say what its columns are, with --map visitor=COL,event=COL,time=COL")
     read = _parquet if kind == ".parquet" else _csv
 
-    def rows(path: Path, clock: _Clock, progress: _Progress) -> Iterator[Event | Reject]:
+    def rows(path: Path, clock: Clock, progress: Progress) -> Iterator[Event | Reject]:
         reader = RowReader(columns)
         yield from read(path, clock, progress, reader)
         if reader.time_formats:
@@ -137,107 +102,11 @@ def _reader(path: Path, columns: ColumnMap | None, say: Callable[[str], None]) -
     return rows
 
 
-@contextmanager
-def _opened(path: Path, progress: _Progress) -> Iterator[BinaryIO]:
-    """The file's bytes, unpacked where they are gzip; ``progress`` follows the packed ones."""
-    with path.open("rb") as raw:
-        progress.position = raw.tell
-        try:
-            if raw.peek(2)[:2] == b"\x1f\x8b":
-                with gzip.GzipFile(fileobj=raw) as unpacked:
-                    yield cast(BinaryIO, io.BufferedReader(unpacked, 1 << 20))
-            else:
-                yield raw
-        finally:
-            end = raw.tell()
-            progress.position = lambda: end
-
-
-# --- ndjson ---
-
-
-class _Clocks(msgspec.Struct, rename="camel"):
-    sent_at: Annotated[datetime, msgspec.Meta(tz=True)]
-    received_at: Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class _Named(msgspec.Struct):
-    visitor_id: msgspec.Raw = msgspec.Raw()
-
-
-class _Identified(msgspec.Struct, rename="camel"):
-    message_id: str | int | None = None
-
-
-_clocks_decoder = msgspec.json.Decoder(_Clocks)
-_named_decoder = msgspec.json.Decoder(_Named)
-_identified_decoder = msgspec.json.Decoder(_Identified)
-
-
-def _ndjson(path: Path, clock: _Clock, progress: _Progress) -> Iterator[Event | Reject]:
-    with _opened(path, progress) as file:
-        for line in _lines(file):
-            number = progress.line = progress.line + 1
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if not line or line.isspace():
-                continue
-            at = clock.tick()
-            try:
-                yield _line_event(line.rstrip(b"\r\n"), number, at)
-            except EventError as error:
-                yield Reject.of(error, letter(line.rstrip(b"\r\n")), at, "file")
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The file's lines; of one that is too long only its beginning, ``_KEPT_BYTES`` of it."""
-    while line := file.readline(_KEPT_BYTES):
-        yield line
-        while line and not line.endswith(b"\n"):
-            line = file.readline(_KEPT_BYTES)
-
-
-def _line_event(line: bytes, number: int, received_at: datetime) -> Event:
-    if len(line) > MAX_CANONICAL_BYTES:
-        raise EventError("too_large", "", f"the event has more bytes than the limit of {MAX_EVENT_BYTES}")
-    if b'"visitor_id"' in line and _is_canonical(line):
-        return _as_agreed(decode(line, received_at, MAX_CANONICAL_BYTES))
-    # With sent_at at its receipt an event keeps its own time; the span between the two moves it to our clock.
-    sent_at = received_at if b'"receivedAt"' not in line else received_at - _clock_error(line)
-    event = from_segment(line, received_at=received_at, sent_at=sent_at)
-    if event.event_id.startswith("made-") and not _identified_decoder.decode(line).message_id:
-        return msgspec.structs.replace(event, event_id=row_id(line, number))
-    return event
-
-
-def _as_agreed(event: Event) -> Event:
-    """An event of our own contract, without identity where its visitor refused."""
-    if event.context == "{}" or not is_refused(msgspec.json.decode(event.context)):
-        return event
-    return without_identity(event, msgspec.json.decode(event.properties))
-
-
-def _is_canonical(line: bytes) -> bool:
-    try:
-        return bool(_named_decoder.decode(line).visitor_id)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-
-
-def _clock_error(line: bytes) -> timedelta:
-    """By how much the sender's clock was behind ours, where the line says both; else nothing."""
-    try:
-        clocks = _clocks_decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return timedelta()
-    return clocks.received_at - clocks.sent_at
-
-
 # --- csv and parquet ---
 
 
-def _csv(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) -> Iterator[Event | Reject]:
-    with _opened(path, progress) as file:
+def _csv(path: Path, clock: Clock, progress: Progress, reader: RowReader) -> Iterator[Event | Reject]:
+    with opened(path, progress) as file:
         lines = _CsvLines(file)
         header, delimiter = _header(path, next(lines, ""), reader.columns)
         lines.take()
@@ -265,7 +134,7 @@ def _csv(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) -> I
                     raise fault
                 yield reader.event(dict(zip(header, cells, strict=True)), raw, progress.line, at)
             except EventError as error:
-                yield Reject.of(error, raw[:_KEPT_BYTES], at, "file")
+                yield Reject.of(error, raw[:KEPT_BYTES], at, "file")
 
 
 class _CsvLines:
@@ -281,7 +150,7 @@ class _CsvLines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(_KEPT_BYTES)
+        line = self._file.readline(KEPT_BYTES)
         if not line:
             raise StopIteration
         self.count += 1
@@ -317,7 +186,7 @@ def _header(path: Path, line: str, columns: ColumnMap) -> tuple[list[str], str]:
     raise UsageError(f"{path}: its first line shows no columns")
 
 
-def _parquet(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) -> Iterator[Event | Reject]:
+def _parquet(path: Path, clock: Clock, progress: Progress, reader: RowReader) -> Iterator[Event | Reject]:
     with pq.ParquetFile(path) as file:
         reader.columns.check(file.schema_arrow.names, str(path))
         size, rows = path.stat().st_size, file.metadata.num_rows
@@ -330,7 +199,7 @@ def _parquet(path: Path, clock: _Clock, progress: _Progress, reader: RowReader) 
                 try:
                     yield reader.event(row, raw, progress.line, at)
                 except EventError as error:
-                    yield Reject.of(error, raw[:_KEPT_BYTES], at, "file")
+                    yield Reject.of(error, raw[:KEPT_BYTES], at, "file")
 
 
 _row_encoder = msgspec.json.Encoder(enc_hook=str)
