@@ -11,7 +11,7 @@ from producers.embedded import EmbeddedBroker
 from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.brokers import Breakable, Broker, breakable_apache, breakable_embedded
 from tests.suites.mail_server import Mailbox, mail_server
-from tests.suites.object_store import S3, s3_server
+from tests.suites.object_store import S3, Google, google_server, s3_server
 from tests.suites.web_server import Web, web_server
 from warehouse.quality import Gate
 
@@ -73,6 +73,13 @@ def gate() -> Iterator[Gate]:
 def s3() -> Iterator[S3]:
     """An S3 server for everybody: take a folder of your own, and have things go well again."""
     with s3_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def gs() -> Iterator[Google]:
+    """A server of Google's protocol for everybody, as ``s3`` is one of Amazon's."""
+    with google_server() as running:
         yield running
 
 

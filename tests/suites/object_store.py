@@ -1,8 +1,9 @@
-"""S3 on loopback for tests: a server in a process of its own, whose answers can be made to go wrong."""
+"""Object stores on loopback for tests: servers in processes of their own, whose answers can be made to go wrong."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 
@@ -30,19 +31,21 @@ HURRIED = {"backoff_config.init_backoff": "20ms", "backoff_config.max_backoff": 
 
 
 @dataclass
-class S3:
-    """A running server.  ``endpoint``: its address."""
+class Server:
+    """A running server.  ``endpoint``: its address; ``scheme``: of the addresses of what lies there."""
 
     endpoint: str
+    scheme: ClassVar[str]
     _folders: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def options(self) -> dict[str, str]:
-        return CREDENTIALS | HURRIED | {"AWS_ENDPOINT_URL": self.endpoint}
+        """How a store is told to go there."""
+        raise NotImplementedError
 
     def url(self) -> str:
         """A folder that nobody else has."""
-        return f"s3://{BUCKET}/lake-{next(self._folders)}"
+        return f"{self.scheme}://{BUCKET}/lake-{next(self._folders)}"
 
     def store(self, url: str | None = None) -> ObjectStore:
         return ObjectStore(url or self.url(), self.options)
@@ -67,20 +70,54 @@ class S3:
         return told
 
 
+class S3(Server):
+    """Amazon's protocol."""
+
+    scheme = "s3"
+
+    @property
+    def options(self) -> dict[str, str]:
+        return CREDENTIALS | HURRIED | {"AWS_ENDPOINT_URL": self.endpoint}
+
+
+class Google(Server):
+    """Google's protocol (``tests.suites.google_storage`` says how much of it)."""
+
+    scheme = "gs"
+
+    @property
+    def options(self) -> dict[str, str]:
+        account = {"gcs_base_url": self.endpoint, "disable_oauth": True, "client_email": "", "private_key": ""}
+        key = json.dumps(account | {"private_key_id": ""})
+        return HURRIED | {"GOOGLE_SERVICE_ACCOUNT_KEY": key, "allow_http": "true"}
+
+
 @contextmanager
 def s3_server() -> Iterator[S3]:
     """A server with an empty bucket."""
-    command = [sys.executable, "-P", "-m", "tests.suites.object_store_server"]
+    with _served("s3") as endpoint:
+        httpx.put(f"{endpoint}/{BUCKET}").raise_for_status()
+        yield S3(endpoint)
+
+
+@contextmanager
+def google_server() -> Iterator[Google]:
+    """A server with an empty bucket."""
+    with _served("gs", BUCKET) as endpoint:
+        yield Google(endpoint)
+
+
+@contextmanager
+def _served(*arguments: str) -> Iterator[str]:
+    command = [sys.executable, "-P", "-m", "tests.suites.object_store_server", *arguments]
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     env = os.environ | {"PYTHONPATH": path}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as process:
         if process.stdout is None or process.stdin is None:
             raise RuntimeError("no pipes")
-        s3 = S3(f"http://127.0.0.1:{int(process.stdout.readline())}")
-        httpx.put(f"{s3.endpoint}/{BUCKET}").raise_for_status()
         try:
-            yield s3
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         finally:
             process.stdin.close()
             process.wait(10)

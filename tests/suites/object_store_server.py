@@ -1,6 +1,7 @@
-"""An S3 server of one process: moto's, behind faults that are sent for, and a lock where moto looks before it writes.
+"""An object store of one process, behind faults that are sent for: moto's S3, or our own Google Cloud Storage.
 
-``python -P -m tests.suites.object_store_server`` prints its port and serves on loopback until its stdin ends.
+``python -P -m tests.suites.object_store_server s3`` (or ``gs BUCKET``) prints its port and serves on loopback until its
+stdin ends.  Where moto looks before it writes there is a lock.
 ``POST /-/faults`` takes a list of ``Fault`` as JSON; ``GET /-/requests`` tells what was asked since it was last asked.
 """
 
@@ -20,6 +21,8 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.suites.google_storage import GoogleStorage
 
 Environment = dict[str, Any]
 Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
@@ -124,8 +127,9 @@ def _body(environment: Environment) -> bytes:
 def main() -> None:
     """Serve until stdin ends."""
     logging.getLogger("werkzeug").disabled = True
+    store = GoogleStorage(sys.argv[2]) if sys.argv[1] == "gs" else DomainDispatcherApplication(create_backend_app)
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    server = make_server("127.0.0.1", 0, Faulty(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    server = make_server("127.0.0.1", 0, Faulty(store), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
     sys.stdin.read()

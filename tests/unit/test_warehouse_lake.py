@@ -22,7 +22,7 @@ from ladder.events import Event
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, SESSIONS, TABLES, TIME_COLUMN, Position
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
-from tests.suites.object_store import S3
+from tests.suites.object_store import Server
 from warehouse.lake import Lake
 from warehouse.lake_appending import Fenced
 from warehouse.lake_claim import Claim
@@ -39,14 +39,14 @@ def in_a_folder(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "a lake's [name] is * and ? at 5%")
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "gs"])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
-    """One suite for both: whatever a lake promises, it promises in either place."""
-    if request.param == "s3":
-        s3: S3 = request.getfixturevalue("s3")
-        return s3.lake(tmp_path / "the copies of a lake's [name] are * and ? at 5%")
-    found: Lake = request.getfixturevalue("in_a_folder")
-    return found
+    """One suite for all: whatever a lake promises, it promises in each place."""
+    if request.param == "folder":
+        found: Lake = request.getfixturevalue("in_a_folder")
+        return found
+    server: Server = request.getfixturevalue(request.param)
+    return server.lake(tmp_path / "the copies of a lake's [name] are * and ? at 5%")
 
 
 @pytest.mark.parametrize("name", ["100%20 pages", "back\\slash"])
@@ -134,7 +134,7 @@ def test_opening_an_existing_lake_changes_nothing(lake: Lake) -> None:
     )
 
 
-def test_workers_may_make_the_lake_at_the_same_moment_in_a_store(tmp_path: Path, s3: S3) -> None:
+def test_workers_may_make_the_lake_at_the_same_moment_in_a_store(tmp_path: Path, s3: Server) -> None:
     start, store = Barrier(4), s3.store()
 
     def make(warehouse: Path) -> Lake:
