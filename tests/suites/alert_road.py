@@ -115,9 +115,14 @@ def rows_of(events: list[Event]) -> pa.Table:
     return pa.table(columns, schema=names)
 
 
+AGENTS = ("alerts", "alerts, the other")
+
+
 @dataclass
 class Road:
-    """A warehouse with this history, a worker, an alert agent and its sinks, on topics of their own."""
+    """A warehouse with this history, a worker, two alert agents, one of them standing by, and their sinks, on topics of
+    their own.
+    """
 
     world: World
     broker: Broker
@@ -140,25 +145,31 @@ class Road:
             encoding="utf-8",
         )
         ensure_topic(self.broker.connection, self.topic, 2, 1)
-        self._port = free_ports(1)[0]
-        for service in ("worker", "alerts"):
+        self._ports = dict(zip(AGENTS, free_ports(2), strict=True))
+        for service in ("worker", *AGENTS):
             self.start(service)
-        self.services["alerts"].until(self._is_at_work, patience_s=120)
+        self.agent_at_work()
 
     @property
     def topic(self) -> str:
         return f"events-{self.name}"
 
-    def _is_at_work(self) -> bool:
-        try:
-            answer = httpx.get(f"http://127.0.0.1:{self._port}/health", timeout=5)
-        except httpx.TransportError:
-            return False
-        return bool(answer.json()["role"] == "at work")
+    def agent_at_work(self) -> str:
+        """Which of the agents; waits until one is."""
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            for name, port in self._ports.items():
+                try:
+                    if httpx.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["role"] == "at work":
+                        return name
+                except httpx.TransportError:
+                    continue
+            time.sleep(0.05)
+        raise AssertionError(self.said())
 
     def start(self, name: str) -> None:
         options: list[object] = [
-            name, "--brokers", self.broker.brokers, "--topic", self.topic, "--warehouse", self.folder,
+            name.partition(",")[0], "--brokers", self.broker.brokers, "--topic", self.topic, "--warehouse", self.folder,
             "--ladder", self.folder / "ladder.toml", "--alerts", self.folder / "alerts.toml",
             "--step-minutes", f"step-minutes-{self.name}", "--session-timeout", "2s",
         ]  # fmt: skip
@@ -166,13 +177,18 @@ class Road:
             options += ["--worker-port", 0, "--idle-after", "0s", "--checkpoint-interval", "300ms"]
             options += ["--group", f"workers-{self.name}"]
         else:
-            options += ["--alerts-port", self._port, "--alerts-topic", f"alerts-{self.name}"]
+            options += ["--alerts-port", self._ports[name], "--alerts-topic", f"alerts-{self.name}"]
             options += ["--alerts-group", f"agents-{self.name}", "--json"]
         self.services[name] = Service(*options, cwd=self.folder, log=self.folder / f"{name}.log")
 
     def kill(self, name: str) -> None:
-        """As a crash would, and started again as a supervisor would."""
+        """As a crash would, and started again as a supervisor would; of the agents the one at work, which comes back
+        when the other has taken over.
+        """
+        name = self.agent_at_work() if name in AGENTS else name
         self.services[name].stop(signal.SIGKILL)
+        if name in AGENTS:
+            self.agent_at_work()
         self.kills.append(name)
         self.start(name)
 
