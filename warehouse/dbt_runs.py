@@ -1,6 +1,7 @@
 """dbt in this process: the project ``dbt_like_sql`` run on one DuckDB file, or in a Spark session.
 
-The parsed project is kept, so that only the first run in a process pays for parsing (and for importing dbt).
+The parsed project is kept, in the process and for the next one (``parsed_project``), since parsing costs more than
+running it on little data.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ladder.errors import YesladderError
+from warehouse.garbage import uncollected
+from warehouse.parsed_project import keep_parsed, read_parsed
 
 THREADS = 2
 
@@ -45,13 +48,23 @@ def project_hash() -> str:
 
 
 def prepare(work: Path, engine: Engine = "duckdb") -> None:
-    """Import dbt and parse the project, once per process and engine; a build does it too where it was not done."""
-    from dbt.cli.main import dbtRunner  # seconds to import
+    """Import dbt and read the parsed project, or parse it; a build does it too where it was not done.
 
-    if engine not in _manifests:
-        # Always the same database: dbt parses everything anew when the profile differs from the last time's.
-        output = _duckdb(work / "parse" / "marts.duckdb") if engine == "duckdb" else _SPARK
-        _manifests[engine] = _checked(dbtRunner().invoke(["parse", *_arguments(output, work)])).result
+    Once per process and engine.
+    """
+    if engine in _manifests:
+        return
+    with uncollected():
+        from dbt.cli.main import dbtRunner  # seconds to import
+
+        # Of the database only the name is parsed, which is always the same.
+        output = _duckdb(Path("marts.duckdb")) if engine == "duckdb" else _SPARK
+        profile = json.dumps(output)
+        manifest = read_parsed(project_folder(), profile)
+        if manifest is None:
+            manifest = _checked(dbtRunner().invoke(["parse", *_arguments(output, work)])).result
+            keep_parsed(manifest, project_folder(), profile)
+        _manifests[engine] = manifest
 
 
 def dbt_build(

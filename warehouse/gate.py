@@ -19,6 +19,8 @@ import duckdb
 from warehouse import data_docs
 from warehouse.built import BUILDING
 from warehouse.expectations import Expectation, batch_view, expectations
+from warehouse.garbage import uncollected
+from warehouse.imports import needed_later, not_needed
 
 SAMPLE = 5
 """Rows shown per failure."""
@@ -28,7 +30,11 @@ def main() -> None:
     """Answer jobs ``{"batch", "root", "ladder", "tiers", "files", "known", "pages"}`` until stdin ends."""
     answers = _own_stdout()
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
-    import great_expectations as gx
+    with uncollected():
+        # PySpark is imported whole where it is installed, and ends a process whose program has no file.
+        not_needed("pyspark", "boto3", "botocore")
+        needed_later("altair", "scipy.stats")
+        import great_expectations as gx
 
     for line in sys.stdin:
         job = json.loads(line)
@@ -41,6 +47,7 @@ def main() -> None:
                 failures += _validate(gx, database, list(rows), job)
         data_docs.write_batch_index(Path(job["pages"]), job["batch"], rows, failures)
         print(json.dumps({"rows": rows, "failures": failures}), file=answers, flush=True)
+    os._exit(0)  # all is written; taking thousands of modules down one by one would take most of a second
 
 
 def _own_stdout() -> TextIO:

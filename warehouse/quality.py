@@ -20,11 +20,7 @@ from ladder.errors import YesladderError
 from ladder.tiers import Ladder
 from warehouse.batches import Batch, Batches, Failure
 
-# Where PySpark is installed, Great Expectations imports all of it, and it ends a process whose program has no file.
-_CHILD = (
-    "import json, sys; sys.modules['pyspark'] = None; sys.path[:] = json.loads(sys.argv[1]);"
-    " from warehouse.gate import main; main()"
-)
+_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from warehouse.gate import main; main()"
 
 
 class GateError(YesladderError):
