@@ -9,43 +9,34 @@ import pyarrow as pa
 
 from ladder.tiers import Ladder
 from stream.cuts import Cuts, Int64s
-from stream.sessions import HELD, SESSION_COLUMNS, Sessioniser
-
-
-class _History(Sessioniser):
-    """A sessioniser for which nothing is late or left open: it cuts all at once, and remembers nothing."""
-
-    def cut_all(self, events: pl.DataFrame) -> pa.Table:
-        """All sessions of events in the columns ``HELD``, in any order."""
-        if events.is_empty():
-            return SESSION_COLUMNS.empty_table()
-        events, visitor = _sorted(events)
-        new_visitor = np.ones(len(events), bool)
-        new_visitor[1:] = visitor[1:] != visitor[:-1]
-        starts, capped = Cuts.of(self._ladder).sessions(_physical(events["occurred_at"]), new_visitor)
-        return self._sessions(events, starts, capped)
+from stream.marks import MarkTable
+from stream.session_rows import SESSION_COLUMNS, session_rows
 
 
 def sessions_of_history(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
-    """What ``stream.sessions.sessionise_history`` gives, for events of one partition, at half the cost."""
-    return _History(ladder, source).cut_all(events.select(HELD))
+    """All sessions of events that are complete and free of duplicates, of one partition, in any order.
 
-
-def _sorted(events: pl.DataFrame) -> tuple[pl.DataFrame, Int64s]:
-    """Events by visitor, time, arrival and id, and the rank of each one's visitor.
-
-    Texts are compared once for each visitor, and the rest are numbers: two events of one visitor that happened and
-    arrived in the same instants are rare.
+    Columns in: at least ``stream.sessions.HELD``; out: ``SESSION_COLUMNS``, by visitor and start.  The same as
+    ``stream.sessions.sessionise_history``, without the state in which a stream would hold them.
     """
-    visitors = pl.Enum(events["visitor_id"].unique().sort())
-    rank = events["visitor_id"].cast(visitors).to_physical().to_numpy().astype(np.int64)
-    at, arrived = _physical(events["occurred_at"]), _physical(events["received_at"])
-    order = np.lexsort((arrived, at, rank))
-    rank = rank[order]
-    alike = (np.diff(rank) == 0) & (np.diff(at[order]) == 0) & (np.diff(arrived[order]) == 0)
+    if events.is_empty():
+        return SESSION_COLUMNS.empty_table()
+    visitor, at, arrived = _ranks(events["visitor_id"]), _us(events["occurred_at"]), _us(events["received_at"])
+    order = np.lexsort((arrived, at, visitor))
+    sorted_visitor, sorted_at = visitor[order], at[order]
+    new_visitor = np.concatenate(([True], np.diff(sorted_visitor) != 0))
+    alike = ~new_visitor[1:] & (np.diff(sorted_at) == 0) & (np.diff(arrived[order]) == 0)
     if alike.any():
         order = _by_id(events["event_id"], order, alike)
-    return _taken(events, order), rank
+    starts, capped = Cuts.of(ladder).sessions(sorted_at, new_visitor)
+    marks = MarkTable(ladder)
+    return session_rows(events, order, starts, capped, marks=marks, ladder=ladder.name, source=source)
+
+
+def _ranks(visitors: pl.Series) -> Int64s:
+    """Each one's place among the visitors: so texts are compared once a visitor, and events by numbers."""
+    distinct = pl.Enum(visitors.unique().sort())
+    return visitors.cast(distinct).to_physical().to_numpy().astype(np.int64)
 
 
 def _by_id(ids: pl.Series, order: Int64s, alike: npt.NDArray[np.bool_]) -> Int64s:
@@ -58,13 +49,6 @@ def _by_id(ids: pl.Series, order: Int64s, alike: npt.NDArray[np.bool_]) -> Int64
     return order
 
 
-def _taken(events: pl.DataFrame, order: Int64s) -> pl.DataFrame:
-    """The rows in that order; a column of nothing at all, such as campaigns often are, costs nothing."""
-    empty = [name for name in events.columns if events[name].null_count() == len(events)]
-    rows = events.drop(empty)[order]
-    return rows.with_columns(pl.lit(None, events.schema[name]).alias(name) for name in empty).select(events.columns)
-
-
-def _physical(times: pl.Series) -> Int64s:
+def _us(times: pl.Series) -> Int64s:
     physical: Int64s = times.to_physical().to_numpy()
     return physical

@@ -178,7 +178,7 @@ class Claim:
     def _stretches(self, rows: pa.Table, events: pa.Table) -> dict[str, int]:
         """Where the stretches of these rows of ``checkpoints`` begin, in offsets and in time."""
         versions: dict[str, int] = {}
-        on_time = events.filter(pc.invert(events["late"]))
+        on_time = events.select(["partition", "record_offset", "occurred_at"]).filter(pc.invert(events["late"]))
         for partition, first in zip(rows["partition"].to_pylist(), rows["first_offset"].to_pylist(), strict=True):
             versions[self._first_app(partition)] = first
             own = pc.and_(pc.equal(on_time["partition"], partition), pc.greater_equal(on_time["record_offset"], first))
