@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
-from ladder.tiers import Ladder, Role
+from ladder.tiers import Role
 from stream.cuts import Int64s
 from stream.marks import MarkTable
 
