@@ -11,7 +11,7 @@ from producers.embedded import EmbeddedBroker
 from tests.suites.apache_kafka import ApacheKafka
 from tests.suites.brokers import Breakable, Broker, breakable_apache, breakable_embedded
 from tests.suites.mail_server import Mailbox, mail_server
-from tests.suites.object_store import S3, Google, google_server, s3_server
+from tests.suites.object_store import S3, Azure, Google, azure_server, google_server, s3_server
 from tests.suites.web_server import Web, web_server
 from warehouse.quality import Gate
 
@@ -80,6 +80,13 @@ def s3() -> Iterator[S3]:
 def gs() -> Iterator[Google]:
     """A server of Google's protocol for everybody, as ``s3`` is one of Amazon's."""
     with google_server() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def abfss(pytestconfig: pytest.Config) -> Iterator[Azure]:
+    """A server of Azure's protocol, for tests that are ``long``: it needs Node, and much to be installed."""
+    with azure_server(Path(pytestconfig.rootpath) / ".pytest_cache") as running:
         yield running
 
 

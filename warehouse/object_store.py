@@ -27,6 +27,9 @@ _ANSWER_S = 60.0
 _ATTEMPTS = 8
 """Of a request, with pauses that double: a store that says SlowDown for half a minute is waited for."""
 
+_PUTS = 3
+"""Of one object in parts, each of their requests tried ``_ATTEMPTS`` times or more."""
+
 _URL = re.compile(r"[a-z0-9]+://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9@._/=-]+")
 
@@ -63,15 +66,29 @@ class ObjectStore:
         """Have an object of this name hold just these bytes."""
         with self._told(name):
             if self._scheme != "s3":
-                # Arrow hands buffers of its own on, and Delta's client takes bytes only.
-                from deltalake._internal import DeltaFileSystemHandler
-
-                stream: Any = DeltaFileSystemHandler(self.url, dict(self.options)).open_output_stream(name)
-                stream.write(bytes(data))
-                stream.close()
+                self._put_in_parts(name, bytes(data))
                 return
             with self._files().open_output_stream(self._base + name) as file:
                 file.write(data)
+
+    def _put_in_parts(self, name: str, data: bytes) -> None:
+        """Arrow hands buffers of its own on, and Delta's client takes bytes only; it sends each object in parts.
+
+        Where the answer to "these were all" is lost, it asks again and hears that there are no such parts.  So it is
+        begun once more, with the same bytes under the same name.
+        """
+        from deltalake._internal import DeltaFileSystemHandler
+
+        handler = DeltaFileSystemHandler(self.url, dict(self.options))
+        for tried in range(1, _PUTS + 1):
+            try:
+                stream: Any = handler.open_output_stream(name)
+                stream.write(data)
+                stream.close()
+                return
+            except OSError:
+                if tried == _PUTS:
+                    raise
 
     def get(self, name: str) -> bytes:
         """Raises ``FileNotFoundError``."""

@@ -26,7 +26,7 @@ KINDS = ["slow_down", "lost", "cut", "cut_after", "late"]
 COMMITS = "^PUT .*_delta_log/[0-9]+.json"
 
 
-@pytest.fixture(scope="module", params=["s3", "gs"])
+@pytest.fixture(scope="module", params=["s3", "gs", pytest.param("abfss", marks=pytest.mark.long)])
 def server(request: pytest.FixtureRequest) -> Server:
     found: Server = request.getfixturevalue(request.param)
     return found

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import httpx
 
+from tests.suites.azurite_server import ACCOUNT, KEY, azurite
 from warehouse.lake import Lake
 from warehouse.object_store import ObjectStore
 
@@ -92,6 +93,20 @@ class Google(Server):
         return HURRIED | {"GOOGLE_SERVICE_ACCOUNT_KEY": key, "allow_http": "true"}
 
 
+class Azure(Server):
+    """Azure's protocol: Azurite, which is Microsoft's own."""
+
+    scheme = "abfss"
+
+    @property
+    def options(self) -> dict[str, str]:
+        address = f"{self.endpoint}/{ACCOUNT}"
+        return HURRIED | {"AZURE_STORAGE_ACCOUNT_KEY": KEY, "AZURE_STORAGE_ENDPOINT": address, "allow_http": "true"}
+
+    def url(self) -> str:
+        return f"abfss://{BUCKET}@{ACCOUNT}.dfs.core.windows.net/lake-{next(self._folders)}"
+
+
 @contextmanager
 def s3_server() -> Iterator[S3]:
     """A server with an empty bucket."""
@@ -105,6 +120,13 @@ def google_server() -> Iterator[Google]:
     """A server with an empty bucket."""
     with _served("gs", BUCKET) as endpoint:
         yield Google(endpoint)
+
+
+@contextmanager
+def azure_server(cache: Path) -> Iterator[Azure]:
+    """A server with an empty container.  ``cache``: where what it is made of is kept for the next time."""
+    with azurite(cache, BUCKET) as address, _served("at", address) as endpoint:
+        yield Azure(endpoint)
 
 
 @contextmanager

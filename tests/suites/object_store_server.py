@@ -1,7 +1,7 @@
-"""An object store of one process, behind faults that are sent for: moto's S3, or our own Google Cloud Storage.
+"""An object store behind faults that are sent for: moto's S3, our own Google Cloud Storage, or one that runs already.
 
-``python -P -m tests.suites.object_store_server s3`` (or ``gs BUCKET``) prints its port and serves on loopback until its
-stdin ends.  Where moto looks before it writes there is a lock.
+``python -P -m tests.suites.object_store_server s3`` (or ``gs BUCKET``, ``at ADDRESS``) prints its port and serves on
+loopback until its stdin ends.  Where moto looks before it writes there is a lock.
 ``POST /-/faults`` takes a list of ``Fault`` as JSON; ``GET /-/requests`` tells what was asked since it was last asked.
 """
 
@@ -19,10 +19,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import httpx
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.suites.google_storage import GoogleStorage
+
+_OF_THE_CONNECTION = {"connection", "keep-alive", "transfer-encoding", "date", "server"}
 
 Environment = dict[str, Any]
 Application = Callable[[Environment, Callable[..., Any]], Iterable[bytes]]
@@ -52,7 +55,7 @@ class Faulty:
         if path.startswith("/-/"):
             return self._steered(path, environment, start)
         request = f"{environment['REQUEST_METHOD']} {path}"
-        what = self._fault_of(request)
+        what = self._fault_of(request, environment["QUERY_STRING"])
         if what == "slow_down":
             _body(environment)
             return self._refused(start)
@@ -82,11 +85,12 @@ class Faulty:
             body = b"".join(self._store(environment, lambda *answer: answers.append(answer)))
         return answers, body
 
-    def _fault_of(self, request: str) -> str | None:
+    def _fault_of(self, request: str, query: str) -> str | None:
         with self._lock:
             self._asked.append(request)
             for fault in self._faults:
-                if fault["times"] and re.search(fault["fits"], request) and fault["chance"].random() < fault["share"]:
+                fits = re.search(fault["fits"], f"{request}?{query}")
+                if fault["times"] and fits and fault["chance"].random() < fault["share"]:
                     fault["times"] -= 1
                     self._hit.append(f"{fault['what']} {request}")
                     return str(fault["what"])
@@ -124,10 +128,40 @@ def _body(environment: Environment) -> bytes:
     return whole
 
 
+def _forwarded(address: str) -> Application:
+    """Whatever is asked is asked of another server."""
+    client = httpx.Client(timeout=60)
+
+    def forward(environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
+        body = _body(environment)
+        headers = {
+            key.removeprefix("HTTP_").replace("_", "-"): value
+            for key, value in environment.items()
+            if key.startswith("HTTP_") or (key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
+        }
+        method, target = environment["REQUEST_METHOD"], environment["REQUEST_URI"]
+        answer = client.request(method, address + target, headers=headers, content=body)
+        kept = [(key, value) for key, value in answer.headers.items() if key not in _OF_THE_CONNECTION]
+        if method != "HEAD":
+            kept = [(key, value) for key, value in kept if key != "content-length"]
+            kept.append(("content-length", str(len(answer.content))))
+        start(f"{answer.status_code} {answer.reason_phrase}", kept)
+        return [answer.content]
+
+    return forward
+
+
+def _store(kind: str, what: str = "") -> Application:
+    if kind == "at":
+        return _forwarded(what)
+    moto: Application = DomainDispatcherApplication(create_backend_app)
+    return GoogleStorage(what) if kind == "gs" else moto
+
+
 def main() -> None:
     """Serve until stdin ends."""
     logging.getLogger("werkzeug").disabled = True
-    store = GoogleStorage(sys.argv[2]) if sys.argv[1] == "gs" else DomainDispatcherApplication(create_backend_app)
+    store = _store(*sys.argv[1:])
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     server = make_server("127.0.0.1", 0, Faulty(store), threaded=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()

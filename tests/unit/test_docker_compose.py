@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+OF_STORES = ("AWS_", "GOOGLE_", "AZURE_")
 OURS = sorted(name for name in SERVICES if name != "kafka")
 
 
@@ -85,7 +86,7 @@ def test_the_lake_is_looked_after_once_a_day_and_built_after_that() -> None:
 
 @pytest.mark.parametrize("service", OURS)
 def test_a_service_is_given_settings_that_exist(service: str) -> None:
-    names = [name for name in SERVICES[service]["environment"] if not name.startswith("AWS_")]
+    names = [name for name in SERVICES[service]["environment"] if not name.startswith(OF_STORES)]
     assert {name.removeprefix(PREFIX).lower() for name in names} <= set(Settings.model_fields)
 
 
@@ -103,3 +104,30 @@ def test_the_image_carries_every_folder_of_the_wheel() -> None:
         "datasets",
     )
     assert [folder for folder in folders if f"COPY {folder} {folder}" not in dockerfile] == []
+
+
+@pytest.mark.parametrize("service", OURS)
+def test_whoever_reads_or_writes_the_lake_is_told_where_it_is_and_with_what_credentials_and_nobody_else(
+    service: str,
+) -> None:
+    given = SERVICES[service]["environment"]
+    told = {name for name in given if name.startswith(OF_STORES) or name in ("YESLADDER_LAKE", "YESLADDER_S3_ENDPOINT")}
+    if service == "collector":
+        assert told == set()
+        return
+    assert {
+        "YESLADDER_LAKE",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+    } <= told
+    assert {given[name] for name in told} == {None}, "as they are outside, and nothing where they are not"
+    assert given["YESLADDER_WAREHOUSE"] == "/data/warehouse"
+
+
+def test_there_may_be_any_number_of_workers() -> None:
+    """Compose refuses a second one where the first has a name or a port of the machine to itself."""
+    worker = SERVICES["worker"]
+    assert worker.keys().isdisjoint({"container_name", "ports", "hostname", "network_mode", "deploy"})
+    assert "YESLADDER_INSTANCE" not in worker["environment"], "one name for all would make the later fence the earlier"

@@ -39,7 +39,7 @@ def in_a_folder(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "a lake's [name] is * and ? at 5%")
 
 
-@pytest.fixture(params=["folder", "s3", "gs"])
+@pytest.fixture(params=["folder", "s3", "gs", pytest.param("abfss", marks=pytest.mark.long)])
 def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Lake:
     """One suite for all: whatever a lake promises, it promises in each place."""
     if request.param == "folder":

@@ -37,8 +37,9 @@ COMMIT = "^PUT .*_delta_log/[0-9]+.json"
 DAY = timedelta(days=1)
 
 
-in_each = pytest.mark.parametrize("server", ["s3", "gs"], indirect=True)
-"""Where it hangs on the protocol; else one of the two will do, the quicker."""
+STORES = ["s3", "gs", pytest.param("abfss", marks=pytest.mark.long)]
+in_each = pytest.mark.parametrize("server", STORES, indirect=True)
+"""Where it hangs on the protocol; else one of them will do, the quickest."""
 
 
 @pytest.fixture
@@ -83,6 +84,15 @@ def test_a_commit_whose_answer_is_lost_is_known_for_done_and_one_that_never_came
     lake.replace("events", old, [Part(NOW.date(), event_rows(events[:2]))], rearranges=False, now=NOW)
     assert lake.versions()["events"] == 2
     assert ids(lake) == sorted(event.event_id for event in events[:2])
+
+
+def test_a_file_sent_in_parts_whose_last_answer_is_lost_is_there_all_the_same(server: Server, lake: Lake) -> None:
+    events = seeded_events(1, 2)
+    server.hits()
+    server.go_wrong({"what": "lost", "times": 1, "fits": r"^POST .*parquet\?uploadId"})
+    lake.append("events", event_rows(events[:3]), now=NOW)
+    assert len(server.hits()) == 1
+    assert ids(lake) == sorted(event.event_id for event in events[:3])
 
 
 @in_each
