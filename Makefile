@@ -43,7 +43,7 @@ fuzz: install  ## look for inputs that break a promise: INPUTS=1000000 (Linux on
 	@$(UV) sync --frozen --inexact --no-editable --group fuzz --quiet
 	PYTHONPATH=. $(BIN)/python -m tests.fuzz.run --inputs $(or $(INPUTS),100000)
 
-test-all: install  ## all tests; they need Chromium (apt-get install chromium), Java 17 and Maven
+test-all: install  ## all tests; they need Chromium (apt-get install chromium), Java 17, Maven and Node
 	$(BIN)/pytest
 
 check: install  ## style, types and the direction of imports

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
+
+_DRAFT = ".new"
 
 
 def sync(path: Path) -> None:
@@ -21,7 +26,7 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
 
     ``private``: for this user's eyes only.  Raises ``OSError``.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_DRAFT}")
     with draft.open("wb") as file:
         if private:
             draft.chmod(0o600)
@@ -30,3 +35,12 @@ def write(path: Path, data: bytes, *, private: bool = False) -> None:
         os.fsync(file.fileno())
     draft.replace(path)
     sync(path.parent)
+
+
+def forget_drafts(folder: Path, *, older_than: timedelta) -> None:
+    """Delete what ``write`` left anywhere below a folder where its process was killed."""
+    before = time.time() - older_than.total_seconds()
+    for draft in folder.rglob(f"*{_DRAFT}"):
+        with suppress(FileNotFoundError):  # another is at it, or it has become the file
+            if draft.stat().st_mtime <= before:
+                draft.unlink()

@@ -20,6 +20,9 @@ may be deleted.  In between lie requests that are under way and what clocks diff
 _REMOVED = "removed"
 """The folder of what says when files were replaced; in a store nobody can set a file's time."""
 
+_VACUUMED = "vacuumed"
+"""The transaction that counts deletions of what no log had named: it makes commits under way look again."""
+
 
 @dataclass(frozen=True)
 class Leftover:
@@ -40,7 +43,7 @@ def leftovers(lake: ReadableLake) -> list[Leftover]:
     store = lake.store
     if store is None:
         raise TypeError("the files of a folder have their times themselves")
-    current = {f"{table}/{file.path}" for table in lake.tables() for file in lake.logged(table)}
+    current = _current(lake)
     since: dict[str, datetime] = {}
     for note in store.list(_REMOVED):
         told = json.loads(store.get(note.name))
@@ -53,6 +56,18 @@ def leftovers(lake: ReadableLake) -> list[Leftover]:
         for one in store.list(table)
         if f"/{LANDED.name}=" in one.name and one.name not in current
     ]
+
+
+def never_to_be_named(lake: ReadableLake, found: Collection[Leftover]) -> list[Leftover]:
+    """Those of them that no commit can name any more, not even that of a machine that slept between look and put.
+
+    Each log gets an entry.  Whoever looked before it finds its number taken, reads on, and then sees by its clocks that
+    its file is too old for a commit; whoever put its entry first has its files in the log that is read after that.
+    """
+    for table in sorted({one.name.partition("/")[0] for one in found if one.removed_at is None}):
+        lake.step(table, _VACUUMED, lambda was: (was or 0) + 1)
+    current = _current(lake)
+    return [one for one in found if one.name not in current]
 
 
 def delete(lake: ReadableLake, names: Collection[str]) -> None:
@@ -74,3 +89,7 @@ def note_removal(store: ObjectStore, table: str, names: Sequence[str], at: datet
     if names:
         told = {"at": at.isoformat(), "files": [f"{table}/{name}" for name in names]}
         store.put(f"{_REMOVED}/{table}/{uuid.uuid4()}.json", json.dumps(told).encode())
+
+
+def _current(lake: ReadableLake) -> set[str]:
+    return {f"{table}/{file.path}" for table in lake.tables() for file in lake.logged(table)}

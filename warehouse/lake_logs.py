@@ -24,7 +24,7 @@ from ladder.errors import UsageError, YesladderError
 from ladder.tables import BESIDE, LANDED, TABLES
 from warehouse.durable import sync
 from warehouse.lake_files import Written
-from warehouse.object_store import ObjectStore
+from warehouse.object_store import FIRST_CONTACT, ObjectStore, unreachable
 
 _PROPERTIES = {
     "delta.checkpointInterval": "20",
@@ -134,7 +134,7 @@ class Logs:
         except (DeltaError, OSError) as error:
             if self.store is None:
                 raise
-            raise YesladderError(f"the log of {self.at(table)} cannot be read: {first_line(error)}") from error
+            raise unreachable(f"the log of {self.at(table)}", error) from error
 
     def commit_log(
         self,
@@ -216,9 +216,12 @@ class Logs:
 
     def _has(self, name: str) -> bool:
         try:
-            return DeltaTable.is_deltatable(self.at(name), storage_options=self.options())
+            options = self.options()
+            return DeltaTable.is_deltatable(
+                self.at(name), storage_options=None if options is None else FIRST_CONTACT | options
+            )
         except (DeltaError, OSError) as error:
-            raise YesladderError(f"{self.at(name)} cannot be reached: {first_line(error)}") from None
+            raise unreachable(self.at(name), error) from None
 
     def _make(self, name: str, schema: pa.Schema) -> None:
         """Make an empty table.  Should another process have made it at the same moment, that one is the table."""
@@ -240,7 +243,7 @@ class Logs:
                 return
             if self.store is None:
                 raise
-            raise YesladderError(f"{self.at(name)} cannot be made: {first_line(error)}") from None
+            raise unreachable(self.at(name), error) from None
 
 
 def _entry(table: str, version: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 
 from ladder.errors import YesladderError
 from ladder.tables import BESIDE, TABLES, TIME_COLUMN, Position
-from warehouse.durable import write
+from warehouse.durable import forget_drafts, write
 from warehouse.lake_files import LAST_TIME, within
 from warehouse.lake_logs import Logs
 from warehouse.lake_offsets import newest_app, offset_app, settled_app, time_of
@@ -28,6 +28,9 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 FETCHING = 16
 """Files at a time."""
+
+_DRAFTS_STAY = timedelta(hours=1)
+"""Of copies; a file takes seconds to write, so that nobody is at one of that age."""
 
 
 class Gone(YesladderError, FileNotFoundError):
@@ -100,6 +103,8 @@ class ReadableLake(Logs):
             write(path, data)
 
         missing = [path for path in map(Path, files) if anew or not path.exists()]
+        if missing:
+            forget_drafts(self.root, older_than=_DRAFTS_STAY)
         with ThreadPoolExecutor(FETCHING) as threads:
             list(threads.map(copy, missing))
 

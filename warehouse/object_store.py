@@ -30,6 +30,32 @@ _ATTEMPTS = 8
 _PUTS = 3
 """Of one object in parts, each of their requests tried ``_ATTEMPTS`` times or more."""
 
+FIRST_CONTACT = {
+    "max_retries": "4",
+    "retry_timeout": "6s",
+    "connect_timeout": "4s",
+    "timeout": "8s",
+    "backoff_config.init_backoff": "200ms",
+    "backoff_config.max_backoff": "1s",
+}
+"""What Delta's client is told when a command first asks for the lake: people wait for it, and learn within ten seconds
+that nobody answers.  From then on its own patience holds, which is minutes."""
+
+_FAULTS = (
+    (
+        r"\b40[13]\b|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|169\.254\.169\.254",
+        "it wants credentials, and those in the environment are none or not accepted",
+    ),
+    (r"NoSuchBucket|\b404\b", "there is no such bucket or container"),
+    (
+        r"\(Connect\)|timed? ?out|dns error|[Cc]onnection|CURL",
+        "nobody answers; is it up, and the address right?",
+    ),
+    (r"\b50[0-9]\b|SlowDown", "the store itself is in trouble; try again later"),
+)
+"""What a client says, and whose fault that is; the first that fits."""
+
+_PAINT = re.compile(r"\x1b\[[0-9;]*m|↳")
 _URL = re.compile(r"[a-z0-9]+://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9@._/=-]+")
 
@@ -171,7 +197,7 @@ class ObjectStore:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise YesladderError(f"{self.at(name)} cannot be reached: {_why(error)}") from None
+            raise unreachable(self.at(name), error) from None
 
 
 def is_url(text: str) -> bool:
@@ -205,6 +231,8 @@ def _with_http(options: Mapping[str, str]) -> dict[str, str]:
     return ({"AWS_ALLOW_HTTP": "true"} if plain else {}) | dict(options)
 
 
-def _why(error: Exception) -> str:
-    """What a library said, in one line that has an end."""
-    return " ".join(str(error).split())[:300]
+def unreachable(at: str, error: Exception) -> YesladderError:
+    """What a client said of an address, in one line that has an end and says first whose fault it is."""
+    said = " ".join(_PAINT.sub(" ", str(error)).split())
+    fault = next((what for pattern, what in _FAULTS if re.search(pattern, said)), None)
+    return YesladderError(f"{at} cannot be reached: {'' if fault is None else f'{fault}: '}{said[:300]}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from ladder.tables import LANDED
 from warehouse.lake import Lake
 from warehouse.lake_copies import COPIES_STAY, forget_copies
-from warehouse.lake_leftovers import LEFTOVER_AFTER, delete, leftovers
+from warehouse.lake_leftovers import LEFTOVER_AFTER, delete, leftovers, never_to_be_named
 
 _WRITERS_PATIENCE_S = 30.0
 
@@ -67,11 +67,12 @@ def _vacuum_store(lake: Lake, needed: Collection[str], *, keep: timedelta, now: 
         raise TypeError("this lake is in a folder")
     found = leftovers(lake)
     unnamed_until = store.now("upkeep/clock") - max(keep, LEFTOVER_AFTER)
-    gone = [
+    old = [
         one
         for one in found
         if (one.changed_at <= unnamed_until if one.removed_at is None else one.removed_at <= now - keep)
     ]
+    gone = never_to_be_named(lake, old)
     delete(lake, [one.name for one in gone])
     forget_copies(lake, needed, older_than=min(keep, COPIES_STAY))
     return Vacuumed(len(gone), sum(one.size for one in gone), len(found) - len(gone))

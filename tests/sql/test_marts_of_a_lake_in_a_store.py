@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner
+
 from tests.suites.object_store import S3
-from tests.suites.seeded_lake import LADDER, NOW, land, seeded_events
+from tests.suites.seeded_lake import LADDER, LADDER_FILE, NOW, land, seeded_events
 from warehouse.build import build
 from warehouse.located import lake_of
 from warehouse.maintain import maintain
 from warehouse.quality import Gate
 from warehouse.query import freshness, run_sql
+from yesladder.cli import cli
 
 EVENTS = seeded_events(7, visitors=30)
 MUCH_LATER = NOW + timedelta(days=3650)
@@ -19,6 +23,17 @@ MUCH_LATER = NOW + timedelta(days=3650)
 def asked(warehouse: Path, sql: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = run_sql(warehouse, sql).to_pylist()
     return rows
+
+
+def funnel_of(warehouse: Path) -> dict[str, Any]:
+    """What `yesladder funnel` says, which has no credentials here."""
+    ladder = warehouse.parent / "ladder.toml"
+    ladder.write_text(LADDER_FILE)
+    options = ["--warehouse", str(warehouse), "--ladder", str(ladder), "--json", "--steps", "Page Shown", "Voted"]
+    answered = CliRunner().invoke(cli, ["funnel", *options])
+    assert answered.exit_code == 0, answered.output
+    told: dict[str, Any] = json.loads(answered.stdout)
+    return told
 
 
 def test_marts_are_built_from_copies_and_answer_without_the_store_whatever_upkeep_does_there(
@@ -33,6 +48,8 @@ def test_marts_are_built_from_copies_and_answer_without_the_store_whatever_upkee
     result = build(lake, LADDER, gate=gate, now=NOW)
     assert (result.full, result.landed["events"], result.held_back) == (True, 200, ())
     s3.requests()
+    funnel = funnel_of(warehouse)
+    assert funnel["steps"][0]["count"] == len({e.visitor_id for e in EVENTS[:200] if e.name == "Page Shown"})
     tiers = asked(warehouse, "select * from fct_tier_totals order by all")
     sessions = asked(warehouse, "select session_id from fct_sessions order by all")
     assert asked(warehouse, "select count(*) as n from lake.events") == [{"n": 200}]

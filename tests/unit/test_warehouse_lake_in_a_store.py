@@ -26,10 +26,11 @@ from warehouse.lake import Lake
 from warehouse.lake_appending import Fenced
 from warehouse.lake_copies import forget_copies
 from warehouse.lake_files import Part
+from warehouse.lake_leftovers import leftovers, never_to_be_named
 from warehouse.located import COPIES, has_lake, lake_of
 from warehouse.locks import Locked
 from warehouse.maintain import maintain
-from warehouse.object_store import ObjectStore, checked_url
+from warehouse.object_store import ObjectStore, checked_url, unreachable
 from warehouse.vacuum import vacuum
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -202,6 +203,52 @@ def test_a_commit_that_slept_through_its_time_is_given_up(lake: Lake, monkeypatc
     assert lake.files("events") == []
 
 
+@in_each
+def test_a_machine_that_slept_between_its_last_look_and_its_put_names_no_file_that_was_deleted_meanwhile(
+    server: Server, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create: Callable[..., None] = lake_logs._create_entry
+    woken = time.time() + 7200
+
+    def slept(*arguments: object) -> None:
+        monkeypatch.setattr(lake_logs, "_create_entry", create)
+        monkeypatch.setattr("warehouse.vacuum.LEFTOVER_AFTER", timedelta(0))
+        other, deleted = elsewhere(lake, tmp_path), 0
+        until = time.monotonic() + 5
+        while not deleted and time.monotonic() < until:  # the store's clock tells whole seconds
+            deleted = vacuum(other, (), keep=timedelta(0), now=NOW).files
+        assert deleted == 1
+        monkeypatch.setattr(time, "time", lambda: woken)
+        create(*arguments)
+
+    monkeypatch.setattr(lake_logs, "_create_entry", slept)
+    with pytest.raises(YesladderError, match="nothing was committed"):
+        lake.append("events", event_rows(seeded_events(1, 1)), now=NOW)
+    assert lake.files("events") == files_in(lake) == []
+
+
+def test_a_file_that_is_committed_while_leftovers_are_looked_for_is_none(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handle, written = lake.table("events"), lake.added("events", event_rows(seeded_events(1, 1)), NOW)
+    found = leftovers(lake)
+    lake.commit_log(handle, "events", written, {})
+    assert len(found) == 1
+    assert never_to_be_named(elsewhere(lake, tmp_path), found) == []
+
+
+def test_a_fetch_clears_away_what_a_killed_one_left(lake: Lake) -> None:
+    lake.append("events", event_rows(seeded_events(1, 1)), now=NOW)
+    (file,) = map(Path, lake.files("events"))
+    file.parent.mkdir(parents=True)
+    draft = file.with_name("gone.parquet.1-2.new")
+    draft.touch()
+    hours_ago = time.time() - 7200
+    os.utime(draft, (hours_ago, hours_ago))
+    lake.fetch([str(file)])
+    assert list(file.parent.iterdir()) == [file]
+
+
 def test_one_upkeep_at_a_time_on_all_machines_until_its_lease_runs_out(lake: Lake, tmp_path: Path) -> None:
     other = elsewhere(lake, tmp_path)
     other.root.parent.mkdir()
@@ -324,6 +371,24 @@ def test_an_address_that_no_lake_can_be_at_is_refused(url: str, why: str) -> Non
     with pytest.raises(UsageError, match=why) as caught:
         checked_url(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "fault"),
+    [
+        ("HTTP error\n  ↳ error sending request\n \x1b[31m↳\x1b[0m client error (Connect)", "nobody answers"),
+        ("error sending request operation timed out", "nobody answers"),
+        ("Error performing PUT http://169.254.169.254/latest/api/token in 4ms", "it wants credentials"),
+        ("Server returned non-2xx status code: 403 Forbidden: InvalidAccessKeyId", "it wants credentials"),
+        ("Server returned non-2xx status code: 404 Not Found: NoSuchBucket", "there is no such bucket"),
+        ("Server returned error status code: 503 Service Unavailable", "the store itself is in trouble"),
+        ("something new", "something new"),
+    ],
+)
+def test_what_a_client_says_becomes_one_line_that_says_whose_fault_it_is(said: str, fault: str) -> None:
+    told = str(unreachable("s3://b/x", OSError(said)))
+    assert told.startswith(f"s3://b/x cannot be reached: {fault}")
+    assert not {"\n", "\x1b", "↳"} & set(told)
 
 
 def test_addresses_of_all_stores_are_taken_and_a_plain_endpoint_is_said_once() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
+import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,9 +20,11 @@ from producers.records import Record
 from producers.spool import FILE, Spool
 from producers.topics import ensure_topic
 from stream.checkpoint import without_landed
+from tests.suites.object_store import CREDENTIALS
 from tests.suites.seeded_lake import LADDER as SMALL, land, seeded_events, session_rows
 from warehouse.build import build
 from warehouse.lake import Lake
+from warehouse.object_store import FIRST_CONTACT
 from warehouse.quality import Gate
 from yesladder.doctor import Finding, examine
 from yesladder.settings import PREFIX, Settings
@@ -200,3 +205,25 @@ def test_a_spool_is_told_of_by_what_is_wrong_with_it(look: Examine, tmp_path: Pa
     Spool(tmp_path / "warehouse-data" / "spool").close()
     aside = look()["spool"]
     assert (aside.level, aside.what.startswith("1 damaged file(s)")) == ("problem", True)
+
+
+def test_a_store_that_does_not_answer_is_told_within_seconds(
+    look: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (FIRST_CONTACT["timeout"], FIRST_CONTACT["retry_timeout"]) == ("8s", "6s"), "the longest: 8 s without a word"
+    monkeypatch.setitem(FIRST_CONTACT, "timeout", "1s")
+    monkeypatch.setitem(FIRST_CONTACT, "max_retries", "0")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()  # and says nothing
+        warehouse = tmp_path / "far"
+        warehouse.mkdir()
+        endpoint = {"AWS_ENDPOINT_URL": f"http://127.0.0.1:{taken.getsockname()[1]}"}
+        (warehouse / "lake.json").write_text(
+            json.dumps({"url": "s3://lakes/x", "options": endpoint | dict.fromkeys(CREDENTIALS, "x")})
+        )
+        began = time.monotonic()
+        problem = look(warehouse=warehouse)["lake"]
+    assert time.monotonic() - began < 5
+    assert problem.level == "problem"
+    assert problem.what.startswith("s3://lakes/x/events cannot be reached: nobody answers; is it up")
