@@ -32,6 +32,10 @@ _MEMBER = rf"{_WITHIN}:(?:{_WITHIN}|{_NUMBER}|true|false|null)"
 _FLAT_OBJECT = rf"\{{(?:{_MEMBER}(?:,{_MEMBER})*)?\}}"
 
 
+_BLOCK = 1 << 18
+"""Bytes looked through at a time: what is found out about them stays in the processor's cache."""
+
+
 def _line(properties: str, context: str | None) -> str:
     """The pattern of a line, byte by byte; ``context``: None for lines without one."""
     own = {"occurred_at": _TIME, "received_at": _TIME, "kind": "|".join(KINDS), "properties": properties}
@@ -68,10 +72,12 @@ _SOUND = pl.all_horizontal(
 
 def line_begins(text: bytes) -> Offsets:
     """Where each line of a text begins, and the text's end."""
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n")) + 1
+    bytes_ = np.frombuffer(text, np.uint8)
+    blocks = range(0, len(bytes_), _BLOCK)
+    ends = [np.flatnonzero(bytes_[at : at + _BLOCK] == ord("\n")) + (at + 1) for at in blocks]
     if text and not text.endswith(b"\n"):
-        ends = np.append(ends, len(text))
-    return np.concatenate((np.zeros(1, np.int64), ends))
+        ends.append(np.array([len(text)]))
+    return np.concatenate([np.zeros(1, np.int64), *ends])
 
 
 def take_plain(text: bytes, begins: Offsets) -> tuple[pl.DataFrame, npt.NDArray[np.bool_]]:

@@ -32,24 +32,22 @@ json_values = st.recursive(
 )
 flat = st.dictionaries(texts, scalars, max_size=3)
 objects = flat | st.dictionaries(texts, json_values, max_size=3)
-no_objects = st.sampled_from(
-    ["", "{", "}", "{}x", "[]", "null", "{'a':1}", '{"a":01}', '{"a":1,}', '{"a":.5}', '{"a":-}', '{"a":1e999}', " {}",
+NO_OBJECTS = [
+    "", "{", "}", "{}x", "[]", "null", "{'a':1}", '{"a":01}', '{"a":1,}', '{"a":.5}', '{"a":-}', '{"a":1e999}', " {}",
      "{1:2}", '{"a":NaN}', '{"a":tru}', '{"a" 1}', '{"a":"\t"}', '{"a":"\\ud800"}', "{} ", '{"a":{"b":[}}',
-     "{" * 2000 + "}"]
-)  # fmt: skip
-consents = st.sampled_from(
-    [{"consent": "denied"}, {"consent": {"analytics": False}}, {"consent": True}, {"x": "consent"}]
-)
+     "{" * 2000 + "}"
+]  # fmt: skip
+CONSENTS = [{"consent": "denied"}, {"consent": {"analytics": False}}, {"consent": True}, {"x": "consent"}]
+TIMES = ["2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T23:59:60Z", "2026-01-01T10:00:00+02:00", "",
+         "1999-12-31T23:59:59.999999Z", "2100-01-01T00:00:00Z", "2026-01-01T00:00:00.1Z", "2026-01-01 00:00:00Z",
+         "0000-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z", "2026-00-00T00:00:00Z",
+         "2026-01-01T00:00:00"]  # fmt: skip
 times = st.one_of(
     st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31), timezones=st.just(UTC)).map(
         lambda at: at.isoformat().replace("+00:00", "Z")
     ),
-    st.sampled_from(
-        ["2026-02-30T00:00:00Z", "2026-01-01T24:00:00Z", "2026-01-01T23:59:60Z", "2026-01-01T10:00:00+02:00", "",
-         "1999-12-31T23:59:59.999999Z", "2100-01-01T00:00:00Z", "2026-01-01T00:00:00.1Z", "2026-01-01 00:00:00Z",
-         "0000-01-01T00:00:00Z", "2026-01-01T00:00:00.123456789Z", "2026-00-00T00:00:00Z", "2026-01-01T00:00:00"]
-    ),
-)  # fmt: skip
+    st.sampled_from(TIMES),
+)
 
 
 @st.composite
@@ -65,7 +63,9 @@ def fields(draw: st.DrawFn) -> dict[str, Any]:
         "name": draw(ids),
         "user_id": draw(st.none() | ids),
         "properties": draw(st.one_of(st.none(), flat.map(_compact), objects.map(_compact), objects.map(json.dumps))),
-        "context": draw(st.one_of(st.none(), st.none(), objects.map(_compact), consents.map(_compact))),
+        "context": draw(
+            st.one_of(st.none(), st.none(), objects.map(_compact), st.sampled_from(CONSENTS).map(_compact))
+        ),
         "page_url": draw(st.none() | texts),
         "referrer": draw(st.none() | texts),
         "utm_source": draw(st.none() | texts),
@@ -103,7 +103,7 @@ def spelled_otherwise(draw: st.DrawFn) -> bytes:
     if change == "more":
         return _print(one | {draw(texts): draw(json_values)})
     if change == "text":
-        return _print(one | {draw(st.sampled_from(["properties", "context"])): draw(no_objects)})
+        return _print(one | {draw(st.sampled_from(["properties", "context"])): draw(st.sampled_from(NO_OBJECTS))})
     return _print({other: value for other, value in one.items() if other != name})
 
 
@@ -211,6 +211,54 @@ def test_a_file_in_columns_is_the_file_line_by_line(contents: list[bytes], piece
     assert_frame_equal(events, want_events)
     assert told(rejects) == told(want_rejects)
     assert said == want_said
+
+
+def test_each_oddity_in_an_otherwise_plain_line_is_told_as_line_by_line(tmp_path: Path) -> None:
+    at = "2026-01-01T00:00:00.000001Z"
+    plain = {"event_id": "e", "visitor_id": "v", "occurred_at": at, "received_at": at, "name": "n"}
+    odd: list[dict[str, Any]] = [plain]
+    for moment in TIMES:
+        odd += [plain | {"occurred_at": moment}, plain | {"received_at": moment}]
+        odd += [plain | {"occurred_at": moment, "received_at": moment}]
+    for text in [*NO_OBJECTS, *map(_compact, CONSENTS)]:
+        odd += [plain | {"properties": text}, plain | {"context": text}, plain | {"properties": "{}", "context": text}]
+    for name in ("event_id", "visitor_id", "name", "user_id", "kind", "page_url", "properties"):
+        for value in (
+            "",
+            "x" * 256,
+            "x" * 257,
+            "ü" * 200,
+            "ü" * 257,
+            None,
+            1,
+            {"a": 1},
+            '\n\t\x00\x7f\u2028"\\/',
+            "x" * 140_000,
+        ):
+            odd += [{key: (plain | {name: value})[key] for key in _IN_ORDER if key in plain | {name: value}}]
+    lines = [_print(one) for one in odd]
+    path = tmp_path / "odd.ndjson"
+    path.write_bytes(b"\n".join([*lines, *(line[:60] + b"\xe9" + line[60:] for line in lines[:3])]))
+    want_events, want_rejects, _ = one_by_one([path])
+    events, rejects, _ = in_columns([path], 1 << 24)
+    assert_frame_equal(events, want_events)
+    assert told(rejects) == told(want_rejects)
+    assert len(events) > 30
+    assert len(rejects) > 80
+
+
+_IN_ORDER = (
+    "event_id",
+    "visitor_id",
+    "occurred_at",
+    "received_at",
+    "kind",
+    "name",
+    "user_id",
+    "properties",
+    "context",
+    "page_url",
+)
 
 
 @settings(deadline=None, max_examples=60)
