@@ -10,7 +10,11 @@ import pyarrow as pa
 from ladder.tiers import Ladder
 from stream.cuts import Cuts, Int64s
 from stream.marks import MarkTable
-from stream.session_rows import SESSION_COLUMNS, session_rows
+from stream.session_rows import SESSION_COLUMNS, SessionRows
+from stream.sorted_runs import ordered
+
+_AT_A_TIME = 10_000
+"""Sessions: what is found out about them on the way stays in the processor's cache."""
 
 
 def sessions_of_history(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
@@ -22,15 +26,19 @@ def sessions_of_history(events: pl.DataFrame, ladder: Ladder, source: str) -> pa
     if events.is_empty():
         return SESSION_COLUMNS.empty_table()
     visitor, at, arrived = _ranks(events["visitor_id"]), _us(events["occurred_at"]), _us(events["received_at"])
-    order = np.lexsort((arrived, at, visitor))
+    order = ordered(visitor, at, arrived)
     sorted_visitor, sorted_at = visitor[order], at[order]
     new_visitor = np.concatenate(([True], np.diff(sorted_visitor) != 0))
     alike = ~new_visitor[1:] & (np.diff(sorted_at) == 0) & (np.diff(arrived[order]) == 0)
     if alike.any():
         order = _by_id(events["event_id"], order, alike)
     starts, capped = Cuts.of(ladder).sessions(sorted_at, new_visitor)
-    marks = MarkTable(ladder)
-    return session_rows(events, order, starts, capped, marks=marks, ladder=ladder.name, source=source)
+    rows = SessionRows(events, MarkTable(ladder), ladder.name, source)
+    ends = np.append(starts[1:], len(order))
+    parts = (slice(first, first + _AT_A_TIME) for first in range(0, len(starts), _AT_A_TIME))
+    return pa.concat_tables(
+        rows.of(order[starts[part][0] : ends[part][-1]], starts[part] - starts[part][0], capped[part]) for part in parts
+    )
 
 
 def _ranks(visitors: pl.Series) -> Int64s:

@@ -30,99 +30,97 @@ _ROLE_COLUMNS: tuple[tuple[str, Role], ...] = (
 _NEVER = int(np.iinfo(np.int64).min)
 
 
-def session_rows(
-    events: pl.DataFrame,
-    order: Int64s,
-    starts: Int64s,
-    capped: npt.NDArray[np.bool_],
-    *,
-    marks: MarkTable,
-    ladder: str,
-    source: str,
-) -> pa.Table:
-    """Sessions in the columns ``SESSION_COLUMNS``.
+class SessionRows:
+    """Makes sessions of events, in the columns ``SESSION_COLUMNS``.  Of text only what a session keeps is moved."""
 
-    ``order``: rows of ``events``, session after session, each by time.  ``starts``: where in ``order`` each session
-    begins, ``capped``: whether a cap cut it off.  Of text only what a session keeps is moved.
-    """
-    ends = np.append(starts[1:], len(order))
-    lengths = ends - starts
-    at = _us(events["occurred_at"])[order]
-    combo = marks.of(events["name"], events["properties"])[order]
+    def __init__(self, events: pl.DataFrame, marks: MarkTable, ladder: str, source: str) -> None:
+        self._marks = marks
+        self._ladder = ladder
+        self._source = source
+        self._at = _us(events["occurred_at"])
+        self._combo = marks.of(events["name"], events["properties"])
+        self._partition = events["partition"].to_numpy()
+        names = ("event_id", "name", "visitor_id", "user_id", *FIRST_TOUCH)
+        self._known = {name: events[name].is_not_null().to_numpy() for name in ("user_id", *FIRST_TOUCH)}
+        empty = {name for name, known in self._known.items() if not known.any()}
+        self._text = {name: _arrow(events[name]) for name in names if name not in empty}
 
-    highest = np.maximum.reduceat(marks.highest_yes[combo], starts)
-    held = _running_max_per_session(marks.highest_yes[combo], lengths)
-    lowest_ask = marks.lowest_ask[combo]
-    leap = np.where(lowest_ask > 0, marks.highest_ask[combo] - held, _NEVER)
-    largest_leap = np.maximum.reduceat(leap, starts)
-    first_ask = _first(lowest_ask > 0, starts, ends)
-    reached = np.bitwise_or.reduceat(marks.yes_bits[combo], starts)
+    def of(self, order: Int64s, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
+        """Some sessions.
 
-    sizes = marks.row_count[combo]
-    row_starts = np.cumsum(sizes) - sizes
-    mark_row = pa.array(np.repeat(marks.first_row[combo] - row_starts, sizes) + np.arange(int(sizes.sum())))
-    event_row = np.repeat(order, sizes)
-    started = at[starts]
-    sequence_rows = pa.StructArray.from_arrays(
-        [
-            pa.array(np.repeat(at - np.repeat(started, lengths), sizes)),
-            *(_gather(events[name], event_row) for name in ("event_id", "name")),
-            *(column.take(mark_row) for column in (marks.row_tier, marks.row_role, marks.row_step)),
-        ],
-        fields=list(MARKED_EVENT),
-    )
-    offsets = np.append(row_starts[starts], len(event_row)).astype(np.int32)
+        ``order``: rows of the events, session after session, each by time.  ``starts``: where in ``order`` each session
+        begins; ``capped``: whether a cap cut it off.
+        """
+        marks = self._marks
+        ends = np.append(starts[1:], len(order))
+        lengths = ends - starts
+        at, combo = self._at[order], self._combo[order]
 
-    first_rows = events.select("visitor_id", "occurred_at", "partition")[order[starts]]
-    session_id = pl.concat_str("visitor_id", pl.lit("@"), pl.col("occurred_at").to_physical())
+        highest = np.maximum.reduceat(marks.highest_yes[combo], starts)
+        held = _running_max_per_session(marks.highest_yes[combo], lengths)
+        lowest_ask = marks.lowest_ask[combo]
+        leap = np.where(lowest_ask > 0, marks.highest_ask[combo] - held, _NEVER)
+        largest_leap = np.maximum.reduceat(leap, starts)
+        first_ask = _first(lowest_ask > 0, starts, ends)
+        reached = np.bitwise_or.reduceat(marks.yes_bits[combo], starts)
 
-    def first_known(name: str) -> pa.Array:
-        if events[name].null_count() == len(events):
-            return pa.nulls(len(starts), pa.string())
-        return _gather(events[name], _rows_at(order, _first(_known(events[name], order), starts, ends)))
+        sizes = marks.row_count[combo]
+        row_starts = np.cumsum(sizes) - sizes
+        mark_row = pa.array(np.repeat(marks.first_row[combo] - row_starts, sizes) + np.arange(int(sizes.sum())))
+        event_row = np.repeat(order, sizes)
+        started = at[starts]
+        sequence_rows = pa.StructArray.from_arrays(
+            [
+                pa.array(np.repeat(at - np.repeat(started, lengths), sizes)),
+                *(self._text[name].take(pa.array(event_row)) for name in ("event_id", "name")),
+                *(column.take(mark_row) for column in (marks.row_tier, marks.row_role, marks.row_step)),
+            ],
+            fields=list(MARKED_EVENT),
+        )
+        offsets = np.append(row_starts[starts], len(event_row)).astype(np.int32)
 
-    def last_known(name: str) -> pa.Array:
-        return _gather(events[name], _rows_at(order, _last(_known(events[name], order), starts)))
+        first = order[starts]
+        visitors = self._text["visitor_id"].take(pa.array(first))
+        session_id = pl.concat_str(pl.lit(pl.Series(visitors)), pl.lit("@"), pl.lit(pl.Series(started)))
 
-    columns: dict[str, Any] = {
-        "session_id": _arrow(first_rows.select(session_id).to_series()),
-        "ladder": pa.array([ladder] * len(starts), pa.string()),
-        "visitor_id": _arrow(first_rows["visitor_id"]),
-        "user_id": last_known("user_id"),
-        "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
-        "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
-        "events": pa.array(lengths, pa.int32()),
-        **{
-            column: pa.array(np.add.reduceat(marks.counts[role][combo], starts), pa.int32())
-            for column, role in _ROLE_COLUMNS
-        },
-        "highest_tier": _nullable(highest, highest > 0),
-        "tiers_reached": _tiers(reached),
-        "first_ask_tier": _nullable(lowest_ask[np.maximum(first_ask, 0)], first_ask >= 0),
-        "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
-        "capped": pa.array(capped),
-        **{name: first_known(name) for name in FIRST_TOUCH},
-        "sequence": pa.ListArray.from_arrays(pa.array(offsets), sequence_rows),
-        "source": pa.array([source] * len(starts), pa.string()),
-        "partition": pa.array(first_rows["partition"].to_numpy(), pa.int32()),
-    }
-    return pa.table(columns, schema=SESSION_COLUMNS)
+        columns: dict[str, Any] = {
+            "session_id": _arrow(pl.select(session_id).to_series()),
+            "ladder": pa.array([self._ladder] * len(starts), pa.string()),
+            "visitor_id": visitors,
+            "user_id": self._gathered("user_id", order, _last(self._known["user_id"][order], starts)),
+            "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
+            "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
+            "events": pa.array(lengths, pa.int32()),
+            **{
+                column: pa.array(np.add.reduceat(marks.counts[role][combo], starts), pa.int32())
+                for column, role in _ROLE_COLUMNS
+            },
+            "highest_tier": _nullable(highest, highest > 0),
+            "tiers_reached": _tiers(reached),
+            "first_ask_tier": _nullable(lowest_ask[np.maximum(first_ask, 0)], first_ask >= 0),
+            "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
+            "capped": pa.array(capped),
+            **{
+                name: self._gathered(name, order, _first(self._known[name][order], starts, ends))
+                for name in FIRST_TOUCH
+            },
+            "sequence": pa.ListArray.from_arrays(pa.array(offsets), sequence_rows),
+            "source": pa.array([self._source] * len(starts), pa.string()),
+            "partition": pa.array(self._partition[first], pa.int32()),
+        }
+        return pa.table(columns, schema=SESSION_COLUMNS)
+
+    def _gathered(self, name: str, order: Int64s, places: Int64s) -> pa.Array:
+        """The texts at places of the order; null for -1."""
+        text = self._text.get(name)
+        if text is None:
+            return pa.nulls(len(places), pa.string())
+        return text.take(pa.array(order[places], mask=places < 0))
 
 
 def _us(times: pl.Series) -> Int64s:
     physical: Int64s = times.to_physical().to_numpy()
     return physical
-
-
-def _known(series: pl.Series, order: Int64s) -> npt.NDArray[np.bool_]:
-    """In order, where there is a value."""
-    known: npt.NDArray[np.bool_] = series.is_not_null().to_numpy()[order]
-    return known
-
-
-def _rows_at(order: Int64s, places: Int64s) -> Int64s:
-    """The rows at places of the order; -1 for -1."""
-    return np.where(places < 0, -1, order[places])
 
 
 def _running_max_per_session(values: Int64s, lengths: Int64s) -> Int64s:
@@ -149,11 +147,6 @@ def _last(flags: npt.NDArray[np.bool_], starts: Int64s) -> Int64s:
 def _arrow(series: pl.Series) -> pa.Array:
     array = series.to_arrow().cast(pa.string())
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _gather(series: pl.Series, rows: Int64s) -> pa.Array:
-    """The values at ``rows``; null where a row is -1."""
-    return _arrow(series).take(pa.array(rows, mask=rows < 0))
 
 
 def _nullable(values: Int64s, known: npt.NDArray[np.bool_]) -> pa.Array:

@@ -62,6 +62,7 @@ def write_file(folder: Path, path: str, rows: pa.Table) -> int:
 
 
 def write_rows(rows: pa.Table, sink: IO[bytes] | pa.NativeFile) -> None:
+    leaves = _leaves(rows.schema)
     pq.write_table(
         rows,
         sink,
@@ -69,7 +70,8 @@ def write_rows(rows: pa.Table, sink: IO[bytes] | pa.NativeFile) -> None:
         compression_level=1,
         row_group_size=128 * 1024,
         write_page_checksum=True,
-        use_dictionary=[path for path in _leaves(rows.schema) if path.rpartition(".")[2] not in _HARDLY_REPEAT],
+        write_statistics=[path for path in leaves if "." not in path],  # nobody looks for what is within lists by them
+        use_dictionary=[path for path in leaves if path.rpartition(".")[2] not in _HARDLY_REPEAT],
     )
 
 
