@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class SessionRows:
             "session_id": _arrow(pl.select(session_id).to_series()),
             "ladder": pa.array([self._ladder] * len(starts), pa.string()),
             "visitor_id": visitors,
-            "user_id": self._gathered("user_id", order, _last(self._known["user_id"][order], starts)),
+            "user_id": self._told("user_id", len(starts), order, lambda known: _last(known, starts)),
             "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
             "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
             "events": pa.array(lengths, pa.int32()),
@@ -101,7 +102,7 @@ class SessionRows:
             "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
             "capped": pa.array(capped),
             **{
-                name: self._gathered(name, order, _first(self._known[name][order], starts, ends))
+                name: self._told(name, len(starts), order, lambda known: _first(known, starts, ends))
                 for name in FIRST_TOUCH
             },
             "sequence": pa.ListArray.from_arrays(pa.array(offsets), sequence_rows),
@@ -110,11 +111,14 @@ class SessionRows:
         }
         return pa.table(columns, schema=SESSION_COLUMNS)
 
-    def _gathered(self, name: str, order: Int64s, places: Int64s) -> pa.Array:
-        """The texts at places of the order; null for -1."""
+    def _told(
+        self, name: str, sessions: int, order: Int64s, place: Callable[[npt.NDArray[np.bool_]], Int64s]
+    ) -> pa.Array:
+        """A text for each session: that at the place found among those where one is known; null for -1."""
         text = self._text.get(name)
         if text is None:
-            return pa.nulls(len(places), pa.string())
+            return pa.nulls(sessions, pa.string())
+        places = place(self._known[name][order])
         return text.take(pa.array(order[places], mask=places < 0))
 
 
