@@ -2,65 +2,69 @@
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import polars as pl
 
 from stream.cuts import Flags, Int64s
+from stream.sorted_runs import Keys, SortedRuns, distinct
 
 
 class OpenIds:
     """The ids of one partition's open events.
 
     An id is remembered until the watermark has passed its event's time plus the gap.  That depends on the order of the
-    records alone, not on batches; the event is in no session yet as long, so the open events are all there is to keep.
+    records alone, not on batches; the event is in no session yet as long, so the open events are all there is to know.
+
+    Remembered are 64 bits of a hash: only where two events share them are the ids themselves compared, with those of
+    the open events.
     """
 
     def __init__(self, gap: int, events: pl.DataFrame | None = None) -> None:
         self._gap = gap
-        # Of two open events with one id the watermark has passed the earlier one: the later one counts.
-        known = [] if events is None else _timed(events).sort("at").iter_rows()
-        self._time_of: dict[str, int] = dict(known)
+        self._hashes = SortedRuns("at")
+        if events is not None:
+            self._hashes.add(_hashes(events["event_id"]), {"at": events["occurred_at"].to_physical().to_numpy()})
 
-    def __len__(self) -> int:
-        return len(self._time_of)
-
-    def take(self, events: pl.DataFrame, watermarks: Int64s) -> Flags:
+    def take(self, ids: pl.Series, at: Int64s, watermarks: Int64s, held: Callable[[], Sequence[pl.DataFrame]]) -> Flags:
         """Which of these events are duplicates; the others are open from now on.
 
-        ``events``: in record order, none late.  ``watermarks``: as the records ahead of each had set it.
+        The events are in record order, none late.  ``watermarks``: as the records ahead of each had set it.  ``held``:
+        the open events so far.
         """
-        timed = _timed(events)
-        ids, times = timed["event_id"].to_list(), timed["at"].to_list()
+        duplicate = np.zeros(len(ids), bool)
+        if not len(ids):
+            return duplicate
+        self._hashes.forget(int(watermarks[0]) - self._gap)
+        hashes = _hashes(ids)
+        known, _, which = distinct(hashes)
+        alike = np.bincount(which) > 1
+        alike[self._hashes.rows_of(known)[0]] = True
+        if alike.any():
+            rows = np.flatnonzero(alike[which])
+            duplicate[rows] = self._compared(ids.gather(rows), at[rows], watermarks[rows], held())
+        self._hashes.add(hashes[~duplicate], {"at": at[~duplicate]})
+        return duplicate
+
+    def _compared(self, ids: pl.Series, at: Int64s, watermarks: Int64s, held: Sequence[pl.DataFrame]) -> list[bool]:
+        """``take``, by the ids themselves."""
+        # Of two open events with one id the watermark has passed the earlier one: the later one counts.
+        time_of: dict[str, int] = {}
+        for frame in held:
+            same = frame.lazy().filter(pl.col("event_id").is_in(ids.implode()))
+            for event_id, first in same.select("event_id", pl.col("occurred_at").to_physical()).collect().iter_rows():
+                time_of[event_id] = max(first, time_of.get(event_id, first))
         duplicate = [False] * len(ids)
-        time_of = self._time_of
-        if time_of.keys().isdisjoint(ids) and len(set(ids)) == len(ids):
-            time_of.update(zip(ids, times, strict=True))
-        else:
-            for row, (event_id, at, watermark) in enumerate(zip(ids, times, watermarks.tolist(), strict=True)):
-                first = time_of.get(event_id)
-                if first is not None and first + self._gap >= watermark:
-                    duplicate[row] = True
-                else:
-                    time_of[event_id] = at
-        return pl.Series(duplicate, dtype=pl.Boolean).to_numpy()
-
-    def forget(self, events: pl.DataFrame) -> None:
-        """These events' sessions were given out."""
-        timed = _timed(events)
-        ids, times = timed["event_id"].to_list(), timed["at"].to_list()
-        time_of = self._time_of
-        known = list(map(time_of.pop, ids, repeat(None)))
-        if known == times:
-            return
-        # Of another event with the same id, which is still open, or the same id twice among these.
-        for event_id, at, was in zip(ids, times, known, strict=True):
-            if was is not None and was != at:
-                time_of[event_id] = was
-        for event_id, at in zip(ids, times, strict=True):
-            if time_of.get(event_id) == at:
-                del time_of[event_id]
+        for row, event_id in enumerate(ids):
+            first = time_of.get(event_id)
+            if first is not None and first + self._gap >= watermarks[row]:
+                duplicate[row] = True
+            else:
+                time_of[event_id] = int(at[row])
+        return duplicate
 
 
-def _timed(events: pl.DataFrame) -> pl.DataFrame:
-    return events.select("event_id", at=pl.col("occurred_at").to_physical())
+def _hashes(ids: pl.Series) -> Keys:
+    hashes: Keys = ids.hash().to_numpy()
+    return hashes

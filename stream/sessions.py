@@ -31,6 +31,7 @@ from ladder.tiers import Ladder, Role
 from stream.cuts import Cuts, Int64s
 from stream.marks import MarkTable
 from stream.open_ids import OpenIds
+from stream.sorted_runs import ordered
 
 HELD = (
     "partition",
@@ -146,7 +147,7 @@ class Sessioniser:
         are not late, those after the first are duplicates until the watermark has passed the first one by the gap.
         """
         at = _us(events["occurred_at"])
-        ids = events.select("event_id", "occurred_at")
+        ids = events["event_id"]
         moves = np.minimum(at, _us(events["record_time"]))
         partition = events["partition"].to_numpy()
         late = np.zeros(len(events), bool)
@@ -160,7 +161,9 @@ class Sessioniser:
             state.newest = int(before[-1])
             is_on_time = ~late[rows]
             on_time = rows[is_on_time]
-            duplicate[on_time] = state.open_ids.take(ids[on_time], watermarks[is_on_time])
+            duplicate[on_time] = state.open_ids.take(
+                ids.gather(on_time), at[on_time], watermarks[is_on_time], state.held
+            )
         kept = events.with_columns(late=pl.Series(late))
         if duplicate.any():
             kept = kept.filter(~duplicate)
@@ -288,29 +291,31 @@ class Sessioniser:
 
     def _cut(self, events: pl.DataFrame) -> pa.Table:
         """Sort final events, cut them into sessions, give out the closed ones and carry the rest."""
-        events = events.sort("partition", "visitor_id", "occurred_at", "received_at", "event_id")
-        at = _us(events["occurred_at"])
-        partition = events["partition"].to_numpy()
-        visitor = events["visitor_id"]
+        at, partition = _us(events["occurred_at"]), events["partition"].to_numpy()
+        visitor = _arrow(events["visitor_id"]).dictionary_encode().indices.to_numpy().astype(np.int64)
+        who = visitor * (int(partition.max()) + 1) + partition
+        order = _ordered(who, at, events)
         new_visitor = np.ones(len(events), bool)
-        new_visitor[1:] = (partition[1:] != partition[:-1]) | (visitor != visitor.shift(1)).to_numpy()[1:]
-        starts, capped = self._cuts.sessions(at, new_visitor)
-        ends = np.append(starts[1:], len(at)) - 1
+        new_visitor[1:] = np.diff(who[order]) != 0
+        starts, capped = self._cuts.sessions(at[order], new_visitor)
+        lengths = np.diff(np.append(starts, len(at)))
 
-        boundaries = {number: state.boundary for number, state in self._partitions.items()}
-        passed = np.array([boundaries[number] for number in partition[starts].tolist()], np.int64)
+        boundary = np.full(int(partition.max()) + 1, _NEVER)
+        for number, state in self._partitions.items():
+            boundary[number : number + 1] = state.boundary
         # Those that a cap cut off, too: an id is remembered for the gap, and what is given out is not.
-        closed = at[ends] + self._cuts.gap < passed
-        rows_closed = np.repeat(closed, ends - starts + 1)
-        self._carry(events.filter(~rows_closed))
+        closed = at[order[starts + lengths - 1]] + self._cuts.gap < boundary[partition[order[starts]]]
+        is_open = np.ones(len(events), bool)
+        is_open[order] = np.repeat(~closed, lengths)
+        self._carry(events.filter(is_open))
         if not closed.any():
             return SESSION_COLUMNS.empty_table()
-        done = events.filter(rows_closed)
-        ids = done.select("partition", "event_id", "occurred_at")
-        for (number,), rows in ids.partition_by("partition", as_dict=True).items():
-            self._partitions[int(number)].open_ids.forget(rows)
-        lengths = (ends - starts + 1)[closed]
-        return self._sessions(done, np.cumsum(lengths) - lengths, capped[closed])
+        starts, lengths, capped = starts[closed], lengths[closed], capped[closed]
+        by_name = _by_name(events[order[starts]])
+        starts, lengths = starts[by_name], lengths[by_name]
+        own = np.cumsum(lengths) - lengths
+        rows = order[np.repeat(starts - own, lengths) + np.arange(int(lengths.sum()))]
+        return self._sessions(events[rows], own, capped[by_name])
 
     def _carry(self, events: pl.DataFrame) -> None:
         for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
@@ -407,6 +412,27 @@ _TIME = pl.Datetime("us", "UTC")
 _HELD_SCHEMA: dict[str, Any] = {
     name: {"partition": pl.Int32, "occurred_at": _TIME, "received_at": _TIME}.get(name, pl.String) for name in HELD
 }
+
+
+def _ordered(who: Int64s, at: Int64s, events: pl.DataFrame) -> Int64s:
+    """The order of events by visitor, time, arrival and id; the text is compared only where all else is the same."""
+    received = _us(events["received_at"])
+    order = ordered(who, at, received)
+    same = np.zeros(len(order) + 1, bool)
+    same[1:-1] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in (who, at, received)])
+    tied = np.flatnonzero(same[:-1] | same[1:])
+    if len(tied):
+        rows = order[tied]
+        ties = pl.DataFrame({"run": np.cumsum(~same[:-1])[tied], "event_id": events["event_id"].gather(rows)})
+        order[tied] = rows[ties.select(pl.arg_sort_by("run", "event_id")).to_series().to_numpy()]
+    return order
+
+
+def _by_name(events: pl.DataFrame) -> npt.NDArray[np.uint32]:
+    order: npt.NDArray[np.uint32] = (
+        events.select(pl.arg_sort_by("partition", "visitor_id", "occurred_at")).to_series().to_numpy()
+    )
+    return order
 
 
 def _compact(frames: list[pl.DataFrame]) -> pl.DataFrame:
