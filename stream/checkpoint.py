@@ -5,19 +5,19 @@ No Faust, no asyncio and no clock: ``stream.app`` decides when.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import groupby
 from operator import attrgetter
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from ladder.tables import CHECKPOINTS, EVENTS, LANDED, REJECTS, TABLES, Position
 from ladder.tiers import Ladder
+from stream.cuts import Int64s
 from stream.decoding import Decoded, KafkaRecord, PlacedReject, decode
 from stream.rejects import RejectBrake
 from stream.sessions import HELD, Sessioniser, Snapshot
@@ -156,7 +156,7 @@ class Hold:
 
         first = dict(self.reached)
         offsets = _offsets(records)
-        self.reached.update({p: own[-1] + 1 for p, own in offsets.items()})
+        self.reached.update({p: int(own[-1]) + 1 for p, own in offsets.items()})
         before = {p: self.sessioniser.newest(p) for p in self.reached}
         intake = self.sessioniser.add(decoded.events)
         # What a crash left landed or counted beyond our offset was judged before time passed: so it must be again.
@@ -174,9 +174,9 @@ class Hold:
             self._ended += 1
             return None
 
-        events = intake.events.with_columns(source=pl.lit(self._source))
+        events = intake.events.hstack([pl.repeat(self._source, len(intake.events), eager=True).alias("source")])
         rows = {
-            "events": events.select(_names(EVENTS)).to_arrow(),
+            "events": events[_names(EVENTS)].to_arrow(),
             "rejects": self._reject_rows(decoded.rejects),
             "checkpoints": self._checkpoint_rows(first, offsets, decoded, events, intake.duplicates, now),
             "sessions": sessions,
@@ -254,7 +254,7 @@ class Hold:
     def _checkpoint_rows(
         self,
         first: Mapping[int, int],
-        offsets: Mapping[int, Sequence[int]],
+        offsets: Mapping[int, Int64s],
         decoded: Decoded,
         events: pl.DataFrame,
         duplicates: pl.DataFrame,
@@ -262,12 +262,13 @@ class Hold:
     ) -> pa.Table:
         """A row per partition.  What a crash left counted already (the table is ahead of the sessions) is left out."""
         rows = []
+        partition, offset, late = (events[name].to_numpy() for name in ("partition", "record_offset", "late"))
+        again, again_at = (duplicates[name].to_numpy() for name in ("partition", "record_offset"))
         for p, own in offsets.items():
             begin = max(first[p], self._claim.next_offset_of("checkpoints", p))
             if begin >= self.reached[p]:
                 continue
-            fresh = (pl.col("partition") == p) & (pl.col("record_offset") >= begin)
-            landed = events.lazy().filter(fresh).select(landed=pl.len(), late=pl.col("late").sum()).collect().row(0)
+            fresh = (partition == p) & (offset >= begin)
             rejected = sum(placed.partition == p and placed.offset >= begin for placed in decoded.rejects)
             rows.append(
                 {
@@ -275,11 +276,11 @@ class Hold:
                     "partition": p,
                     "first_offset": begin,
                     "next_offset": self.reached[p],
-                    "landed": landed[0],
-                    "duplicates": len(duplicates.filter(fresh)),
+                    "landed": int(fresh.sum()),
+                    "duplicates": int(((again == p) & (again_at >= begin)).sum()),
                     "rejected": rejected,
-                    "late": landed[1],
-                    "skipped_offsets": self.reached[p] - begin - (len(own) - bisect_left(own, begin)),
+                    "late": int(late[fresh].sum()),
+                    "skipped_offsets": self.reached[p] - begin - (len(own) - int(np.searchsorted(own, begin))),
                     "watermark": self.sessioniser.watermark(p),
                     "open_since": self.sessioniser.open_since(p),
                     "committed_at": now,
@@ -298,10 +299,8 @@ def _names(schema: pa.Schema) -> list[str]:
     return names
 
 
-def _offsets(records: Sequence[KafkaRecord]) -> dict[int, list[int]]:
+def _offsets(records: Sequence[KafkaRecord]) -> dict[int, Int64s]:
     """The offsets of each partition that occurs, in their order."""
-    offsets: dict[int, list[int]] = {}
-    # A fetch's records lie together.
-    for partition, run in groupby(records, attrgetter("partition")):
-        offsets.setdefault(partition, []).extend(map(attrgetter("offset"), run))
-    return offsets
+    partition = np.fromiter(map(attrgetter("partition"), records), np.int64, len(records))
+    offset = np.fromiter(map(attrgetter("offset"), records), np.int64, len(records))
+    return {p: offset[partition == p] for p in np.unique(partition).tolist()}

@@ -25,7 +25,7 @@ class OpenIds:
         self._gap = gap
         self._hashes = SortedRuns("at")
         if events is not None:
-            self._hashes.add(_hashes(events["event_id"]), {"at": events["occurred_at"].to_physical().to_numpy()})
+            self._hashes.add(_hashes(events["event_id"]), {"at": events["occurred_at"].to_numpy().view(np.int64)})
 
     def take(self, ids: pl.Series, at: Int64s, watermarks: Int64s, held: Callable[[], Sequence[pl.DataFrame]]) -> Flags:
         """Which of these events are duplicates; the others are open from now on.

@@ -15,15 +15,17 @@ keep the sorting cheap).  Two events of one visitor and instant are ordered by a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ladder.durations import in_microseconds
 from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
@@ -31,7 +33,7 @@ from ladder.tiers import Ladder, Role
 from stream.cuts import Cuts, Int64s
 from stream.marks import MarkTable
 from stream.open_ids import OpenIds
-from stream.sorted_runs import ordered
+from stream.sorted_runs import grouped, ordered
 
 HELD = (
     "partition",
@@ -96,19 +98,19 @@ class _Partition:
     carried: pl.DataFrame | None = None
 
     def held(self) -> list[pl.DataFrame]:
-        return [*self._before_slots(), *(frame for slot in self.slots.values() for frame in slot)]
+        return [*self.before_slots(), *(frame for slot in self.slots.values() for frame in slot)]
 
     def earliest(self) -> int | None:
         """The time of the oldest event held."""
-        frames = [*self._before_slots(), *(self.slots[min(self.slots)] if self.slots else [])]
+        frames = [*self.before_slots(), *(self.slots[min(self.slots)] if self.slots else [])]
         return min((int(_us(frame["occurred_at"]).min()) for frame in frames if len(frame)), default=None)
 
     def latest(self) -> int | None:
         """The time of the newest event held."""
-        frames = [*self._before_slots(), *(self.slots[max(self.slots)] if self.slots else [])]
+        frames = [*self.before_slots(), *(self.slots[max(self.slots)] if self.slots else [])]
         return max((int(_us(frame["occurred_at"]).max()) for frame in frames if len(frame)), default=None)
 
-    def _before_slots(self) -> list[pl.DataFrame]:
+    def before_slots(self) -> list[pl.DataFrame]:
         return self.released if self.carried is None else [self.carried, *self.released]
 
     def hold(self, slot: int, events: pl.DataFrame) -> None:
@@ -160,15 +162,16 @@ class Sessioniser:
             late[rows] = at[rows] < watermarks
             state.newest = int(before[-1])
             is_on_time = ~late[rows]
-            on_time = rows[is_on_time]
-            duplicate[on_time] = state.open_ids.take(
-                ids.gather(on_time), at[on_time], watermarks[is_on_time], state.held
-            )
-        kept = events.with_columns(late=pl.Series(late))
+            own = rows[is_on_time]
+            duplicate[own] = state.open_ids.take(ids.gather(own), at[own], watermarks[is_on_time], state.held)
+        kept = events.hstack([pl.Series("late", late)])
         if duplicate.any():
-            kept = kept.filter(~duplicate)
-        self._hold((kept.filter(~pl.col("late")) if late.any() else kept).select(HELD))
-        return Intake(kept.drop("record_time"), events.select("partition", "record_offset").filter(duplicate))
+            kept = kept.filter(pl.Series(~duplicate))
+        # By name instead of with ``select``, which wakes Polars's threads: they look for work for a millisecond.
+        on_time = kept[list(HELD)]
+        self._hold(on_time.filter(~kept["late"]) if late.any() else on_time)
+        without_time = [name for name in kept.columns if name != "record_time"]
+        return Intake(kept[without_time], events[["partition", "record_offset"]][np.flatnonzero(duplicate)])
 
     def hold_history(self, partition: int, events: pl.DataFrame) -> None:
         """Take in events of which none is late or a duplicate, in the columns ``HELD``; they are cut at the next call.
@@ -192,17 +195,8 @@ class Sessioniser:
 
     def take_closed(self) -> pa.Table:
         """The sessions closed since the last call, in the columns ``SESSION_COLUMNS``."""
-        frames: list[pl.DataFrame] = []
-        for state in self._partitions.values():
-            if not self._release(state):
-                continue
-            if state.carried is not None:
-                frames.append(state.carried)
-            frames.extend(state.released)
-            state.carried, state.released = None, []
-        if not sum(map(len, frames)):
-            return SESSION_COLUMNS.empty_table()
-        return self._cut(pl.concat(frames))
+        moved = [state for state in self._partitions.values() if self._release(state)]
+        return self._cut(moved) if moved else SESSION_COLUMNS.empty_table()
 
     def newest(self, partition: int) -> datetime | None:
         """The newest event time seen in a partition; None before its first event."""
@@ -249,7 +243,7 @@ class Sessioniser:
         """Take over a partition, forgetting what was known of it.  ``snapshot.events`` may be in any order."""
         newest = _NEVER if snapshot.newest is None else _to_us(snapshot.newest)
         self._partitions[partition] = _Partition(OpenIds(self._cuts.gap, snapshot.events), newest)
-        self._hold(snapshot.events.select(HELD))
+        self._hold(snapshot.events[list(HELD)])
 
     def _state(self, partition: int) -> _Partition:
         state = self._partitions.get(partition)
@@ -258,20 +252,12 @@ class Sessioniser:
         return state
 
     def _hold(self, events: pl.DataFrame) -> None:
-        """Put events into their slot of event time; those already behind the boundary are released at once."""
-        if events.is_empty():
-            return
-        for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
-            state = self._partitions[int(number)]
-            boundary = self._boundary(state)
-            at = _us(rows["occurred_at"])
-            behind = at < boundary
-            if behind.any():
-                state.released.append(rows.filter(behind))
-                rows, at = rows.filter(~behind), at[~behind]
-            rows = rows.with_columns(slot=pl.Series(at // self._slot))
-            for (slot,), own in rows.partition_by("slot", as_dict=True, include_key=False, maintain_order=True).items():
-                state.hold(int(slot), own)
+        """Put events into their slot of event time."""
+        partition, slot = events["partition"].to_numpy(), _us(events["occurred_at"]) // self._slot
+        order, starts = grouped(partition, slot)
+        events = events[order]
+        for start, end in pairwise([*starts.tolist(), len(order)]):
+            self._partitions[int(partition[order[start]])].hold(int(slot[order[start]]), events[start:end])
 
     def _boundary(self, state: _Partition) -> int:
         """The watermark, rounded down to a slot."""
@@ -280,17 +266,19 @@ class Sessioniser:
         return (state.newest - self._lateness) // self._slot * self._slot
 
     def _release(self, state: _Partition) -> bool:
-        """Move the slots that the watermark has passed to ``released``; False where it has not moved."""
+        """Move the slots that the watermark has passed to ``released``; False where nothing can have closed since."""
         boundary = self._boundary(state)
-        if boundary == state.boundary and not state.released:
-            return False
+        passed = [slot for slot in state.slots if (slot + 1) * self._slot <= boundary]
+        moved = boundary != state.boundary
         state.boundary = boundary
-        for slot in [slot for slot in state.slots if (slot + 1) * self._slot <= boundary]:
+        for slot in passed:
             state.released.extend(state.slots.pop(slot))
-        return True
+        return bool(state.released) or (moved and state.carried is not None)
 
-    def _cut(self, events: pl.DataFrame) -> pa.Table:
+    def _cut(self, states: Sequence[_Partition]) -> pa.Table:
         """Sort final events, cut them into sessions, give out the closed ones and carry the rest."""
+        final = [pl.concat(state.before_slots()) for state in states]
+        events = pl.concat(final)
         at, partition = _us(events["occurred_at"]), events["partition"].to_numpy()
         visitor = _arrow(events["visitor_id"]).dictionary_encode().indices.to_numpy().astype(np.int64)
         who = visitor * (int(partition.max()) + 1) + partition
@@ -307,27 +295,27 @@ class Sessioniser:
         closed = at[order[starts + lengths - 1]] + self._cuts.gap < boundary[partition[order[starts]]]
         is_open = np.ones(len(events), bool)
         is_open[order] = np.repeat(~closed, lengths)
-        self._carry(events.filter(is_open))
+        for state, own, is_own_open in zip(
+            states, final, np.split(is_open, np.cumsum([*map(len, final)])), strict=False
+        ):
+            state.carried, state.released = own.filter(pl.Series(is_own_open)), []
         if not closed.any():
             return SESSION_COLUMNS.empty_table()
         starts, lengths, capped = starts[closed], lengths[closed], capped[closed]
-        by_name = _by_name(events[order[starts]])
+        by_name = _by_name(events, order[starts])
         starts, lengths = starts[by_name], lengths[by_name]
         own = np.cumsum(lengths) - lengths
         rows = order[np.repeat(starts - own, lengths) + np.arange(int(lengths.sum()))]
-        return self._sessions(events[rows], own, capped[by_name])
+        return self._sessions(events, rows, own, capped[by_name])
 
-    def _carry(self, events: pl.DataFrame) -> None:
-        for (number,), rows in events.partition_by("partition", as_dict=True, maintain_order=True).items():
-            self._partitions[int(number)].carried = rows
-
-    def _sessions(self, events: pl.DataFrame, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
-        """Session rows of sorted events, the n-th session being the rows from ``starts[n]`` to the next start."""
-        ends = np.append(starts[1:], len(events))
+    def _sessions(self, events: pl.DataFrame, rows: Int64s, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
+        """Session rows.  ``rows``: events in their order, the n-th session being those from ``starts[n]`` to the next
+        start.  Text is gathered where it is put down and nowhere else, for that is most of the work."""
+        ends = np.append(starts[1:], len(rows))
         lengths = ends - starts
-        at = _us(events["occurred_at"])
+        at = _us(events["occurred_at"])[rows]
         marks = self._marks
-        combo = marks.of(events["name"], events["properties"])
+        combo = marks.of(events["name"].gather(rows), events["properties"].gather(rows))
 
         highest = np.maximum.reduceat(marks.highest_yes[combo], starts)
         held = _running_max_per_session(marks.highest_yes[combo], lengths)
@@ -339,13 +327,13 @@ class Sessioniser:
 
         sizes = marks.row_count[combo]
         row_starts = np.cumsum(sizes) - sizes
-        event_of_row = np.repeat(np.arange(len(events)), sizes)
+        event_of_row = np.repeat(np.arange(len(rows)), sizes)
         mark_row = np.repeat(marks.first_row[combo] - row_starts, sizes) + np.arange(int(sizes.sum()))
         started = at[starts]
         sequence_rows = pa.StructArray.from_arrays(
             [
                 pa.array((at - np.repeat(started, lengths))[event_of_row]),
-                *(_arrow(events[name]).take(pa.array(event_of_row)) for name in ("event_id", "name")),
+                *(_arrow(events[name].gather(rows[event_of_row])) for name in ("event_id", "name")),
                 *(column.take(pa.array(mark_row)) for column in (marks.row_tier, marks.row_role, marks.row_step)),
             ],
             fields=list(MARKED_EVENT),
@@ -353,17 +341,14 @@ class Sessioniser:
         offsets = np.append(row_starts[starts], len(event_of_row)).astype(np.int32)
         sequence = pa.ListArray.from_arrays(pa.array(offsets), sequence_rows)
 
-        first_rows = events[starts]
-        user = _last(events["user_id"].is_not_null().to_numpy(), starts)
+        first_rows = rows[starts]
+        visitor = _arrow(events["visitor_id"].gather(first_rows))
+        user = _last(events["user_id"].is_not_null().to_numpy()[rows], starts)
         columns: dict[str, Any] = {
-            "session_id": _arrow(
-                first_rows.select(
-                    pl.concat_str("visitor_id", pl.lit("@"), pl.col("occurred_at").to_physical())
-                ).to_series()
-            ),
+            "session_id": pc.binary_join_element_wise(visitor, pa.array(started).cast(pa.string()), "@"),
             "ladder": pa.array([self._ladder.name] * len(starts), pa.string()),
-            "visitor_id": _arrow(first_rows["visitor_id"]),
-            "user_id": _gather(events["user_id"], user),
+            "visitor_id": visitor,
+            "user_id": _gather(events["user_id"], rows, user),
             "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
             "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
             "events": pa.array(lengths, pa.int32()),
@@ -377,12 +362,12 @@ class Sessioniser:
             "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
             "capped": pa.array(capped),
             **{
-                name: _gather(events[name], _first(events[name].is_not_null().to_numpy(), starts, ends))
+                name: _gather(events[name], rows, _first(events[name].is_not_null().to_numpy()[rows], starts, ends))
                 for name in FIRST_TOUCH
             },
             "sequence": sequence,
             "source": pa.array([self._source] * len(starts), pa.string()),
-            "partition": pa.array(first_rows["partition"].to_numpy(), pa.int32()),
+            "partition": pa.array(events["partition"].to_numpy()[first_rows], pa.int32()),
         }
         return pa.table(columns, schema=SESSION_COLUMNS)
 
@@ -428,10 +413,10 @@ def _ordered(who: Int64s, at: Int64s, events: pl.DataFrame) -> Int64s:
     return order
 
 
-def _by_name(events: pl.DataFrame) -> npt.NDArray[np.uint32]:
-    order: npt.NDArray[np.uint32] = (
-        events.select(pl.arg_sort_by("partition", "visitor_id", "occurred_at")).to_series().to_numpy()
-    )
+def _by_name(events: pl.DataFrame, rows: Int64s) -> npt.NDArray[np.uint32]:
+    """The order of these rows by partition, visitor and time."""
+    by = [events[name].gather(rows) for name in ("partition", "visitor_id", "occurred_at")]
+    order: npt.NDArray[np.uint32] = pl.DataFrame(by).select(pl.arg_sort_by(by)).to_series().to_numpy()
     return order
 
 
@@ -442,8 +427,7 @@ def _compact(frames: list[pl.DataFrame]) -> pl.DataFrame:
 
 
 def _us(times: pl.Series) -> Int64s:
-    physical: Int64s = times.to_physical().to_numpy()
-    return physical
+    return times.to_numpy().view(np.int64)
 
 
 def _to_us(at: datetime) -> int:
@@ -485,9 +469,11 @@ def _arrow(series: pl.Series) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _gather(series: pl.Series, rows: Int64s) -> pa.Array:
-    """The values at ``rows``; null where a row is -1."""
-    return _arrow(series).take(pa.array(rows, mask=rows < 0))
+def _gather(series: pl.Series, rows: Int64s, places: Int64s) -> pa.Array:
+    """The values at ``rows[places]``; null where a place is -1."""
+    known = places >= 0
+    found = _arrow(series.gather(rows[places[known]]))
+    return found if len(found) == len(places) else found.take(pa.array(np.cumsum(known) - 1, mask=~known))
 
 
 def _nullable(values: Int64s, known: npt.NDArray[np.bool_]) -> pa.Array:
