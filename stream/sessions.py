@@ -273,7 +273,7 @@ class Sessioniser:
         state.boundary = boundary
         for slot in passed:
             state.released.extend(state.slots.pop(slot))
-        return bool(state.released) or (moved and state.carried is not None)
+        return (moved or bool(state.released)) and any(map(len, state.before_slots()))
 
     def _cut(self, states: Sequence[_Partition]) -> pa.Table:
         """Sort final events, cut them into sessions, give out the closed ones and carry the rest."""
