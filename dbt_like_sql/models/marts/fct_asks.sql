@@ -9,6 +9,9 @@
 
 -- Events in the order of a life; marks of one event are peers, so an event's own yes is held at its own ask.
 {% set life = "partition by unit, unit_id order by occurred_at, session_id, event_place" %}
+{% set same_event = "range between current row and current row" %}
+-- Several asks of one event: the one of the highest tier comes first, then by step.  A ladder has 32 tiers at most.
+{% set highest_first = "cast(10000 - tier as " ~ dbt.type_string() ~ ") || step" %}
 
 with
 
@@ -54,7 +57,8 @@ lives as (
         count(case when role = 'yes' then 1 end) over (partition by unit, unit_id) as yeses_ever,
         count(case when role = 'ask' then 1 end) over ({{ life }}) as asks_so_far,
         count(case when role = 'ask' then 1 end) over (partition by unit, unit_id) as asks_ever,
-        count(case when role = 'ask' then 1 end) over (partition by unit, unit_id, session_id, event_id) as asks_of_event,
+        count(case when role = 'ask' then 1 end) over ({{ life }} {{ same_event }}) as asks_of_event,
+        min(case when role = 'ask' then {{ highest_first }} end) over ({{ life }} {{ same_event }}) as highest_of_event,
         count(case when role = 'reward' then 1 end) over ({{ life }}) as rewards_so_far
     from marks
 ),
@@ -79,20 +83,26 @@ said as (
         tier,
         step,
         ask_number,
-        min(case when role = 'ask' then occurred_at end) as asked_at,
         min(case when role = 'yes' then occurred_at end) as yes_at,
         min(case when role = 'no' then occurred_at end) as no_at
     from of_asks
-    where ask_number > 0
+    where ask_number > 0 and role <> 'ask'
     group by unit, unit_id, tier, step, ask_number
 ),
 
 windows as (
     select
-        said.*,
-        {{ add_microseconds('said.asked_at', 'ladder_tiers.conversion_window_us') }} as window_ends_at
-    from said
-    inner join {{ source('lake', 'ladder_tiers') }} as ladder_tiers on ladder_tiers.tier = said.tier
+        of_asks.*,
+        said.yes_at,
+        said.no_at,
+        {{ add_microseconds('of_asks.occurred_at', 'ladder_tiers.conversion_window_us') }} as window_ends_at
+    from of_asks
+    inner join {{ source('lake', 'ladder_tiers') }} as ladder_tiers on ladder_tiers.tier = of_asks.tier
+    left join said
+        on
+            said.unit = of_asks.unit and said.unit_id = of_asks.unit_id and said.tier = of_asks.tier
+            and said.step = of_asks.step and said.ask_number = of_asks.ask_number
+    where of_asks.role = 'ask'
 ),
 
 answers as (
@@ -107,22 +117,11 @@ answers as (
 
 asks as (
     select
-        of_asks.*,
-        coalesce(of_asks.held, 0) as held_tier,
-        of_asks.asks_so_far = of_asks.asks_ever and of_asks.yeses_so_far = of_asks.yeses_ever
-        and row_number() over (
-            partition by of_asks.unit, of_asks.unit_id, of_asks.session_id, of_asks.event_id
-            order by of_asks.tier desc, of_asks.step
-        ) = 1 as is_last,
-        answers.answer,
-        case answers.answer when 'yes' then answers.yes_at when 'no' then answers.no_at end as answered_at,
-        answers.window_ends_at
-    from of_asks
-    inner join answers
-        on
-            answers.unit = of_asks.unit and answers.unit_id = of_asks.unit_id and answers.tier = of_asks.tier
-            and answers.step = of_asks.step and answers.ask_number = of_asks.ask_number
-    where of_asks.role = 'ask'
+        *,
+        coalesce(held, 0) as held_tier,
+        asks_so_far = asks_ever and yeses_so_far = yeses_ever and {{ highest_first }} = highest_of_event as is_last,
+        case answer when 'yes' then yes_at when 'no' then no_at end as answered_at
+    from answers
 ),
 
 final as (
@@ -153,6 +152,7 @@ select
     offset_us / 1e6 as landing_seconds,
     cast(held_tier as smallint) as held_tier,
     cast(leap as smallint) as leap,
+    asks_so_far - asks_of_event as earlier_asks,
     yeses_so_far as earlier_yeses,
     seconds_since_yes,
     rewards_so_far as earlier_rewards,

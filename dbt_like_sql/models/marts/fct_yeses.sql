@@ -21,7 +21,7 @@ touched_marks as (
     {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
-marks_of_units as (
+marks as (
     select
         touched_marks.*,
         units.unit,
@@ -30,28 +30,26 @@ marks_of_units as (
     cross join units
 ),
 
-marks as (
+lives as (
     select
         *,
-        dense_rank() over (
+        count(case when role = 'ask' then 1 end) over (
             partition by unit, unit_id order by occurred_at, session_id, event_place
-        ) as event_number
-    from marks_of_units
+        ) as asks_so_far
+    from marks
 ),
 
 -- What follows on a yes belongs to it until the same step has another yes.
 numbered as (
     select
         *,
-        min(case when role = 'ask' then event_number end) over (
-            partition by unit, unit_id order by event_number range between 1 following and unbounded following
-        ) as next_asking_event,
         count(case when role = 'yes' then 1 end) over (
             partition by unit, unit_id, tier, step
-            order by event_number, case when role = 'yes' then 0 else 1 end
+            order by occurred_at, session_id, event_place, case when role = 'yes' then 0 else 1 end
             rows between unbounded preceding and current row
         ) as yes_number
-    from marks
+    from lives
+    where role in ('yes', 'reward', 'cheer')
 ),
 
 followed as (
@@ -64,31 +62,27 @@ followed as (
         min(case when role = 'reward' then occurred_at end) as rewarded_at,
         min(case when role = 'cheer' then occurred_at end) as cheered_at
     from numbered
-    where yes_number > 0
+    where yes_number > 0 and role <> 'yes'
     group by unit, unit_id, tier, step, yes_number
 ),
 
-touched_asks as (
-    select *
+asks as (
+    select *, case unit when 'visitor' then visitor_id else session_id end as unit_id
     from {{ ref('fct_asks') }}
     {{ where_touched('visitor_id', 'int_touched_visitors') }}
 ),
 
-next_asks as (
+-- The asks of one event have the same asks before them: as many as there were up to and with the event before.
+asking_events as (
     select
-        marks.unit,
-        marks.unit_id,
-        marks.event_number,
-        min(asks.asked_at) as asked_at,
-        bool_or(coalesce(asks.answer = 'yes', false)) as has_yes,
-        bool_and(asks.is_mature) as is_mature
-    from marks
-    inner join touched_asks as asks
-        on
-            asks.unit = marks.unit and asks.visitor_id = marks.visitor_id and asks.session_id = marks.session_id
-            and asks.event_id = marks.event_id and asks.tier = marks.tier and asks.step = marks.step
-    where marks.role = 'ask'
-    group by marks.unit, marks.unit_id, marks.event_number
+        unit,
+        unit_id,
+        earlier_asks,
+        min(asked_at) as asked_at,
+        bool_or(coalesce(answer = 'yes', false)) as has_yes,
+        bool_and(is_mature) as is_mature
+    from asks
+    group by unit, unit_id, earlier_asks
 ),
 
 final as (
@@ -97,18 +91,18 @@ final as (
         {{ utc_date('numbered.occurred_at') }} as yes_date,
         followed.rewarded_at,
         followed.cheered_at,
-        next_asks.asked_at as next_asked_at,
-        next_asks.has_yes as next_has_yes,
-        next_asks.is_mature as next_is_mature
+        asking_events.asked_at as next_asked_at,
+        asking_events.has_yes as next_has_yes,
+        asking_events.is_mature as next_is_mature
     from numbered
-    inner join followed
+    left join followed
         on
             followed.unit = numbered.unit and followed.unit_id = numbered.unit_id and followed.tier = numbered.tier
             and followed.step = numbered.step and followed.yes_number = numbered.yes_number
-    left join next_asks
+    left join asking_events
         on
-            next_asks.unit = numbered.unit and next_asks.unit_id = numbered.unit_id
-            and next_asks.event_number = numbered.next_asking_event
+            asking_events.unit = numbered.unit and asking_events.unit_id = numbered.unit_id
+            and asking_events.earlier_asks = numbered.asks_so_far
     where numbered.role = 'yes'
 )
 
