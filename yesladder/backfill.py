@@ -136,7 +136,7 @@ def _sessions(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
 
 
 def _event_rows(events: pl.DataFrame, source: str) -> pa.Table:
-    empty = [name for name in events.columns if events[name].null_count() == len(events)]
+    empty = [name for name in events.columns if 0 < events[name].null_count() == len(events)]
     rows = events.drop(empty).with_columns(late=pl.lit(False), source=pl.lit(source)).to_arrow()
     for name in empty:  # campaigns, say: by way of Polars each such column would be written twice on the way
         rows = rows.append_column(name, pa.nulls(len(events), pa.string()))
