@@ -39,7 +39,7 @@ from producers.simulate import simulate
 from producers.simulation import Simulation
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 from tests.suites.command_line import Service
 from warehouse.build import build
 from warehouse.lake import Lake

@@ -36,7 +36,7 @@ from ladder.tiers import Ladder, builtin_ladder
 from producers.simulate import simulate
 from producers.simulation import Simulation
 from stream.decoding import frame_of
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 from warehouse.build import build
 from warehouse.built import MARTS
 from warehouse.lake import Lake

@@ -16,7 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from ladder.tiers import Ladder
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 
 SESSION_KEY = ("partition", "session_id")
 ENTRY = ("partition", "visitor_id", "event_id", "occurred_at")

@@ -14,6 +14,7 @@ from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
 from ladder.tiers import Role
 from stream.cuts import Int64s
 from stream.marks import MarkTable
+from stream.sorted_runs import ordered
 
 FIRST_TOUCH = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "device_class")
 
@@ -44,7 +45,7 @@ class SessionRows:
         names = ("event_id", "name", "visitor_id", "user_id", *FIRST_TOUCH)
         self._known = {name: events[name].is_not_null().to_numpy() for name in ("user_id", *FIRST_TOUCH)}
         empty = {name for name, known in self._known.items() if not known.any()}
-        self._text = {name: _arrow(events[name]) for name in names if name not in empty}
+        self._text = {name: text_of(events[name]) for name in names if name not in empty}
 
     def of(self, order: Int64s, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
         """Some sessions.
@@ -85,7 +86,7 @@ class SessionRows:
         session_id = pl.concat_str(pl.lit(pl.Series(visitors)), pl.lit("@"), pl.lit(pl.Series(started)))
 
         columns: dict[str, Any] = {
-            "session_id": _arrow(pl.select(session_id).to_series()),
+            "session_id": text_of(pl.select(session_id).to_series()),
             "ladder": pa.array([self._ladder] * len(starts), pa.string()),
             "visitor_id": visitors,
             "user_id": self._told("user_id", len(starts), order, lambda known: _last(known, starts)),
@@ -122,9 +123,25 @@ class SessionRows:
         return text.take(pa.array(order[places], mask=places < 0))
 
 
+def in_session_order(who: Int64s, events: pl.DataFrame) -> Int64s:
+    """The order of events by visitor, time, arrival and id; the text is compared only where all else is the same.
+
+    ``who``: by event a number of its visitor.
+    """
+    at, received = _us(events["occurred_at"]), _us(events["received_at"])
+    order = ordered(who, at, received)
+    same = np.zeros(len(order) + 1, bool)
+    same[1:-1] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in (who, at, received)])
+    tied = np.flatnonzero(same[:-1] | same[1:])
+    if len(tied):
+        rows = order[tied]
+        ties = pl.DataFrame({"run": np.cumsum(~same[:-1])[tied], "event_id": events["event_id"].gather(rows)})
+        order[tied] = rows[ties.select(pl.arg_sort_by("run", "event_id")).to_series().to_numpy()]
+    return order
+
+
 def _us(times: pl.Series) -> Int64s:
-    physical: Int64s = times.to_physical().to_numpy()
-    return physical
+    return times.to_numpy().view(np.int64)
 
 
 def _running_max_per_session(values: Int64s, lengths: Int64s) -> Int64s:
@@ -148,7 +165,8 @@ def _last(flags: npt.NDArray[np.bool_], starts: Int64s) -> Int64s:
     return np.where(last >= starts, last, -1)
 
 
-def _arrow(series: pl.Series) -> pa.Array:
+def text_of(series: pl.Series) -> pa.Array:
+    """Polars's text as Arrow's, in one piece."""
     array = series.to_arrow().cast(pa.string())
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 

@@ -25,15 +25,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ladder.durations import in_microseconds
-from ladder.tables import LANDED, MARKED_EVENT, SESSIONS
-from ladder.tiers import Ladder, Role
+from ladder.tiers import Ladder
 from stream.cuts import Cuts, Int64s
 from stream.marks import MarkTable
 from stream.open_ids import OpenIds
-from stream.sorted_runs import grouped, ordered
+from stream.session_rows import SESSION_COLUMNS, SessionRows, in_session_order, text_of
+from stream.sorted_runs import grouped
 
 HELD = (
     "partition",
@@ -52,10 +51,6 @@ HELD = (
     "device_class",
 )
 """The columns of an event that its session needs."""
-
-FIRST_TOUCH = ("page_url", "referrer", "utm_source", "utm_medium", "utm_campaign", "device_class")
-
-SESSION_COLUMNS: pa.Schema = SESSIONS.remove(SESSIONS.get_field_index(LANDED.name))
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -173,13 +168,6 @@ class Sessioniser:
         without_time = [name for name in kept.columns if name != "record_time"]
         return Intake(kept[without_time], events[["partition", "record_offset"]][np.flatnonzero(duplicate)])
 
-    def hold_history(self, partition: int, events: pl.DataFrame) -> None:
-        """Take in events of which none is late or a duplicate, in the columns ``HELD``; they are cut at the next call.
-
-        History spans years: it is kept in one piece instead of in slots of event time.
-        """
-        self._state(partition).released.append(events)
-
     def advance(self, partition: int, newest: datetime) -> None:
         """Say that time has come to ``newest`` in a partition although no event did; never moves backwards."""
         state = self._state(partition)
@@ -280,9 +268,9 @@ class Sessioniser:
         final = [pl.concat(state.before_slots()) for state in states]
         events = pl.concat(final)
         at, partition = _us(events["occurred_at"]), events["partition"].to_numpy()
-        visitor = _arrow(events["visitor_id"]).dictionary_encode().indices.to_numpy().astype(np.int64)
+        visitor = text_of(events["visitor_id"]).dictionary_encode().indices.to_numpy().astype(np.int64)
         who = visitor * (int(partition.max()) + 1) + partition
-        order = _ordered(who, at, events)
+        order = in_session_order(who, events)
         new_visitor = np.ones(len(events), bool)
         new_visitor[1:] = np.diff(who[order]) != 0
         starts, capped = self._cuts.sessions(at[order], new_visitor)
@@ -306,111 +294,14 @@ class Sessioniser:
         starts, lengths = starts[by_name], lengths[by_name]
         own = np.cumsum(lengths) - lengths
         rows = order[np.repeat(starts - own, lengths) + np.arange(int(lengths.sum()))]
-        return self._sessions(events, rows, own, capped[by_name])
+        made = SessionRows(events, self._marks, self._ladder.name, self._source)
+        return made.of(rows, own, capped[by_name])
 
-    def _sessions(self, events: pl.DataFrame, rows: Int64s, starts: Int64s, capped: npt.NDArray[np.bool_]) -> pa.Table:
-        """Session rows.  ``rows``: events in their order, the n-th session being those from ``starts[n]`` to the next
-        start.  Text is gathered where it is put down and nowhere else, for that is most of the work."""
-        ends = np.append(starts[1:], len(rows))
-        lengths = ends - starts
-        at = _us(events["occurred_at"])[rows]
-        marks = self._marks
-        combo = marks.of(events["name"].gather(rows), events["properties"].gather(rows))
-
-        highest = np.maximum.reduceat(marks.highest_yes[combo], starts)
-        held = _running_max_per_session(marks.highest_yes[combo], lengths)
-        lowest_ask = marks.lowest_ask[combo]
-        leap = np.where(lowest_ask > 0, marks.highest_ask[combo] - held, _NEVER)
-        largest_leap = np.maximum.reduceat(leap, starts)
-        first_ask = _first(lowest_ask > 0, starts, ends)
-        reached = np.bitwise_or.reduceat(marks.yes_bits[combo], starts)
-
-        sizes = marks.row_count[combo]
-        row_starts = np.cumsum(sizes) - sizes
-        event_of_row = np.repeat(np.arange(len(rows)), sizes)
-        mark_row = np.repeat(marks.first_row[combo] - row_starts, sizes) + np.arange(int(sizes.sum()))
-        started = at[starts]
-        sequence_rows = pa.StructArray.from_arrays(
-            [
-                pa.array((at - np.repeat(started, lengths))[event_of_row]),
-                *(_arrow(events[name].gather(rows[event_of_row])) for name in ("event_id", "name")),
-                *(column.take(pa.array(mark_row)) for column in (marks.row_tier, marks.row_role, marks.row_step)),
-            ],
-            fields=list(MARKED_EVENT),
-        )
-        offsets = np.append(row_starts[starts], len(event_of_row)).astype(np.int32)
-        sequence = pa.ListArray.from_arrays(pa.array(offsets), sequence_rows)
-
-        first_rows = rows[starts]
-        visitor = _arrow(events["visitor_id"].gather(first_rows))
-        user = _last(events["user_id"].is_not_null().to_numpy()[rows], starts)
-        columns: dict[str, Any] = {
-            "session_id": pc.binary_join_element_wise(visitor, pa.array(started).cast(pa.string()), "@"),
-            "ladder": pa.array([self._ladder.name] * len(starts), pa.string()),
-            "visitor_id": visitor,
-            "user_id": _gather(events["user_id"], rows, user),
-            "started_at": pa.array(started, SESSION_COLUMNS.field("started_at").type),
-            "ended_at": pa.array(at[ends - 1], SESSION_COLUMNS.field("ended_at").type),
-            "events": pa.array(lengths, pa.int32()),
-            **{
-                column: pa.array(np.add.reduceat(marks.counts[role][combo], starts), pa.int32())
-                for column, role in _ROLE_COLUMNS
-            },
-            "highest_tier": _nullable(highest, highest > 0),
-            "tiers_reached": _tiers(reached),
-            "first_ask_tier": _nullable(lowest_ask[np.maximum(first_ask, 0)], first_ask >= 0),
-            "largest_leap": _nullable(largest_leap, largest_leap != _NEVER),
-            "capped": pa.array(capped),
-            **{
-                name: _gather(events[name], rows, _first(events[name].is_not_null().to_numpy()[rows], starts, ends))
-                for name in FIRST_TOUCH
-            },
-            "sequence": sequence,
-            "source": pa.array([self._source] * len(starts), pa.string()),
-            "partition": pa.array(events["partition"].to_numpy()[first_rows], pa.int32()),
-        }
-        return pa.table(columns, schema=SESSION_COLUMNS)
-
-
-def sessionise_history(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
-    """All sessions of events that are complete and free of duplicates, in any order: nothing is late or left open.
-
-    Columns in: those of ``HELD``; out: ``SESSION_COLUMNS``.
-    """
-    sessioniser = Sessioniser(ladder, source)
-    for (number,), rows in events.select(HELD).partition_by("partition", as_dict=True, maintain_order=True).items():
-        sessioniser.hold_history(int(number), rows)
-    sessioniser.finish()
-    return sessioniser.take_closed()
-
-
-_ROLE_COLUMNS: tuple[tuple[str, Role], ...] = (
-    ("asks", "ask"),
-    ("yeses", "yes"),
-    ("noes", "no"),
-    ("rewards", "reward"),
-    ("cheers", "cheer"),
-    ("regrets", "regret"),
-)
 
 _TIME = pl.Datetime("us", "UTC")
 _HELD_SCHEMA: dict[str, Any] = {
     name: {"partition": pl.Int32, "occurred_at": _TIME, "received_at": _TIME}.get(name, pl.String) for name in HELD
 }
-
-
-def _ordered(who: Int64s, at: Int64s, events: pl.DataFrame) -> Int64s:
-    """The order of events by visitor, time, arrival and id; the text is compared only where all else is the same."""
-    received = _us(events["received_at"])
-    order = ordered(who, at, received)
-    same = np.zeros(len(order) + 1, bool)
-    same[1:-1] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in (who, at, received)])
-    tied = np.flatnonzero(same[:-1] | same[1:])
-    if len(tied):
-        rows = order[tied]
-        ties = pl.DataFrame({"run": np.cumsum(~same[:-1])[tied], "event_id": events["event_id"].gather(rows)})
-        order[tied] = rows[ties.select(pl.arg_sort_by("run", "event_id")).to_series().to_numpy()]
-    return order
 
 
 def _by_name(events: pl.DataFrame, rows: Int64s) -> npt.NDArray[np.uint32]:
@@ -441,47 +332,3 @@ def _from_us(us: int) -> datetime:
 def _minus(values: Int64s, amount: int) -> Int64s:
     """``values - amount``, where "never" stays never."""
     return np.where(values == _NEVER, _NEVER, values - amount)
-
-
-def _running_max_per_session(values: Int64s, lengths: Int64s) -> Int64s:
-    """The running maximum of small non-negative values, begun anew in each session."""
-    lift = np.repeat(np.arange(len(lengths), dtype=np.int64) << 8, lengths)
-    running: Int64s = np.maximum.accumulate(values + lift) - lift
-    return running
-
-
-def _first(flags: npt.NDArray[np.bool_], starts: Int64s, ends: Int64s) -> Int64s:
-    """Per session the index of its first flagged row, else -1."""
-    rows = np.where(flags, np.arange(len(flags)), len(flags))
-    first = np.minimum.reduceat(rows, starts)
-    return np.where(first < ends, first, -1)
-
-
-def _last(flags: npt.NDArray[np.bool_], starts: Int64s) -> Int64s:
-    """Per session the index of its last flagged row, else -1."""
-    rows = np.where(flags, np.arange(len(flags)), -1)
-    last = np.maximum.reduceat(rows, starts)
-    return np.where(last >= starts, last, -1)
-
-
-def _arrow(series: pl.Series) -> pa.Array:
-    array = series.to_arrow().cast(pa.string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _gather(series: pl.Series, rows: Int64s, places: Int64s) -> pa.Array:
-    """The values at ``rows[places]``; null where a place is -1."""
-    known = places >= 0
-    found = _arrow(series.gather(rows[places[known]]))
-    return found if len(found) == len(places) else found.take(pa.array(np.cumsum(known) - 1, mask=~known))
-
-
-def _nullable(values: Int64s, known: npt.NDArray[np.bool_]) -> pa.Array:
-    return pa.array(np.where(known, values, 0).astype(np.int16), pa.int16(), mask=~known)
-
-
-def _tiers(bits: Int64s) -> pa.Array:
-    """The tiers of each bit set, lowest first."""
-    distinct, which = np.unique(bits, return_inverse=True)
-    lists = [[tier + 1 for tier in range(32) if bit >> tier & 1] for bit in distinct.tolist()]
-    return pa.array(lists, pa.list_(pa.int16())).take(pa.array(which))

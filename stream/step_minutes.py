@@ -36,7 +36,7 @@ from stream.cuts import Flags, Int64s
 from stream.first_values import HOUR, FirstValues, VisitorHours, scattered
 from stream.interned import Interned
 from stream.marks import MarkTable
-from stream.sessions import FIRST_TOUCH
+from stream.session_rows import FIRST_TOUCH
 from stream.sorted_runs import Keys, SortedRuns, distinct, grouped, ordered
 from stream.step_minutes_record import Asks, Yeses
 

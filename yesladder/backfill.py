@@ -23,7 +23,7 @@ from producers.columns import ColumnMap
 from producers.frames import FileFrame, read_frames
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
-from stream.history import sessions_of_history
+from stream.history import sessionise_history
 from warehouse.lake import Lake
 from warehouse.lake_claim import Claim
 
@@ -130,9 +130,9 @@ def _new_in(lake: Lake, events: pl.DataFrame, source: str) -> pl.DataFrame:
 def _sessions(events: pl.DataFrame, ladder: Ladder, source: str) -> pa.Table:
     buckets = 1 + len(events) // _BUCKET_EVENTS
     if buckets == 1:
-        return sessions_of_history(events, ladder, source)
+        return sessionise_history(events, ladder, source)
     bucket = events["visitor_id"].hash() % buckets
-    return pa.concat_tables(sessions_of_history(events.filter(bucket == n), ladder, source) for n in range(buckets))
+    return pa.concat_tables(sessionise_history(events.filter(bucket == n), ladder, source) for n in range(buckets))
 
 
 def _event_rows(events: pl.DataFrame, source: str) -> pa.Table:

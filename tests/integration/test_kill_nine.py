@@ -23,7 +23,7 @@ from producers.kafka_publisher import KafkaPublisher
 from producers.records import pack
 from producers.topics import end_offsets, ensure_topic
 from stream.decoding import frame_of
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 from tests.suites.brokers import Broker
 from tests.suites.step_minutes_oracle import Key, Placed, step_minutes_of
 from tests.suites.step_minutes_reader import StepMinutesReader, step_minutes_on

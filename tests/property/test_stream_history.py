@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from ladder.events import Event
 from stream.decoding import frame_of
-from stream.history import sessions_of_history
-from stream.sessions import sessionise_history
-from tests.suites.event_strategies import LADDER, START, events
+from stream.history import sessionise_history
+from stream.sessions import Sessioniser, Snapshot
+from tests.suites.event_strategies import LADDER, START, events, partitions
 
 
 @st.composite
@@ -26,9 +26,17 @@ def histories(draw: st.DrawFn) -> list[Event]:
 
 
 @settings(deadline=None, max_examples=150)
-@given(histories(), st.booleans())
-def test_history_cut_at_once_is_history_cut_by_the_stream(made: list[Event], in_pieces: bool) -> None:
-    frame = frame_of(made, 0, range(len(made)))
+@given(histories(), partitions, st.booleans())
+def test_history_cut_at_once_is_history_cut_by_the_stream(
+    made: list[Event], partition_of: dict[str, int], in_pieces: bool
+) -> None:
+    frame = frame_of(made, 0, range(len(made))).with_columns(
+        partition=pl.col("visitor_id").replace_strict(partition_of, return_dtype=pl.Int32)
+    )
     if in_pieces and made:
         frame = pl.concat([frame[:3], frame[3:]])
-    assert sessions_of_history(frame, LADDER, "file:a").equals(sessionise_history(frame, LADDER, "file:a"))
+    stream = Sessioniser(LADDER, "file:a")
+    for (number,), own in frame.partition_by("partition", as_dict=True).items():
+        stream.restore(int(number), Snapshot(None, own))
+    stream.finish()
+    assert sessionise_history(frame, LADDER, "file:a").equals(stream.take_closed())

@@ -25,7 +25,7 @@ from ladder.tiers import Ladder, Mark, Rule
 from producers.script import Script, script_of
 from producers.simulation import Segment, Simulation
 from producers.walks import walk
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 from tests.suites.expected_walks import Situation, adjusted, highest_tiers, rate, share_within, situations
 from warehouse.asks import AfterYes, after_yes, hesitation, leaps, momentum
 from warehouse.counted import Slice

@@ -13,7 +13,7 @@ from ladder.events import Event
 from ladder.tables import EVENTS, LANDED
 from ladder.tiers import Ladder, Mark, Rule
 from stream.decoding import frame_of
-from stream.sessions import sessionise_history
+from stream.history import sessionise_history
 from warehouse.lake import Lake
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,8 +11,8 @@ import pytest
 from ladder.events import Event
 from ladder.tiers import Ladder
 from stream.decoding import frame_of
+from stream.history import sessionise_history
 from stream.resessionise import Repair, repair
-from stream.sessions import sessionise_history
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOURCE = "kafka:events"

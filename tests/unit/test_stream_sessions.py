@@ -13,7 +13,9 @@ import pytest
 from ladder.events import Event
 from ladder.tiers import Ladder, Mark, Role, Rule
 from stream.decoding import frame_of
-from stream.sessions import HELD, SESSION_COLUMNS, Sessioniser, Snapshot, sessionise_history
+from stream.history import sessionise_history
+from stream.session_rows import SESSION_COLUMNS
+from stream.sessions import HELD, Sessioniser, Snapshot
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SIDE_ROLES: tuple[Role, ...] = ("no", "reward", "cheer", "regret")

@@ -12,7 +12,8 @@ from ladder.events import Event
 from ladder.tables import CHECKPOINTS, REJECTS, Position
 from stream.checkpoint import without_landed
 from stream.decoding import frame_of
-from stream.sessions import HELD, sessionise_history
+from stream.history import sessionise_history
+from stream.sessions import HELD
 from tests.suites.seeded_lake import LADDER, event_rows
 from warehouse.lake import Lake
 from warehouse.retention import first_day_kept, retire
