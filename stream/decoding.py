@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from operator import attrgetter
+from operator import attrgetter, methodcaller
 from typing import Protocol
 
 import msgspec
@@ -76,6 +76,14 @@ _LINE_BEGINS = b'{"event_id":"'
 _OBJECTS_BEGIN = (b'"properties":{', b'"context":{')
 _LOOKED_THROUGH = 4096
 """Bytes of a record: enough for its first events, and the others are of the same producer."""
+
+_BEGINS = methodcaller("startswith", _LINE_BEGINS)
+
+_TIMES_ARE_PLAIN = [
+    (pl.col(name).str.len_bytes().is_in([20, 27]) & pl.col(name).str.ends_with("Z")).all().alias(name)
+    for name in _TIMES
+]
+"""Whole seconds or six digits after them, as we print them; null counts as plain here."""
 
 _FEW = 50
 """So many records are not worth being halved again."""
@@ -151,52 +159,61 @@ def _canonical_events(records: Sequence[KafkaRecord]) -> pl.DataFrame:
         value.find(key, 0, _LOOKED_THROUGH) >= 0 for value in values for key in _OBJECTS_BEGIN
     ):
         raise _NotCanonical
-    return _frame(
-        text,
-        _lines(values, text),
+    if not all(map(_BEGINS, values)):
+        raise _NotCanonical
+    rows = _rows(text)
+    return _placed(
+        rows,
+        _lines(values, len(rows)),
         np.fromiter(map(attrgetter("partition"), records), np.int32, len(records)),
         np.fromiter(map(attrgetter("offset"), records), np.int64, len(records)),
         _known_times_ms(records),
     )
 
 
-def _lines(values: Sequence[bytes], text: bytes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """How many lines each record holds; ``text``: all of them.  ``_NotCanonical`` where one begins with none."""
-    begins = text.count(b"\n" + _LINE_BEGINS) + text.startswith(_LINE_BEGINS)
-    if begins == len(values) and text.count(b"\n") == begins - 1:
+def _lines(values: Sequence[bytes], rows: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """How many lines each record holds, all of which begin with one; ``_NotCanonical`` where that is not ``rows``."""
+    if rows == len(values):
         return np.ones(len(values), np.int64)
-    lines = np.array([value.startswith(_LINE_BEGINS) + value.count(b"\n" + _LINE_BEGINS) for value in values], np.int64)
-    if not lines.all():
+    lines = np.array([1 + value.count(b"\n" + _LINE_BEGINS) for value in values], np.int64)
+    if int(lines.sum()) != rows:
         raise _NotCanonical
     return lines
 
 
-def _frame(
-    text: bytes,
-    lines: np.ndarray[tuple[int], np.dtype[np.int64]],
-    partitions: np.ndarray[tuple[int], np.dtype[np.int32]],
-    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
-    timestamps_ms: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> pl.DataFrame:
-    """Canonical lines as columns, with the facts of the record of each; ``_NotCanonical`` where they are not.
+def _rows(text: bytes) -> pl.DataFrame:
+    """Canonical lines as columns; ``_NotCanonical`` where they are not.
 
     What the contract says of an event is checked, but for the JSON inside ``properties`` and ``context``.
     """
     try:
         events = pl.read_ndjson(text, schema=_JSON_SCHEMA) if text else pl.DataFrame(schema=_JSON_SCHEMA)
-        if len(events) != int(lines.sum()):
+        if not all(events.select(_TIMES_ARE_PLAIN).row(0)):
             raise _NotCanonical
         events = events.with_columns(
-            *(
-                pl.col(name).str.to_datetime("%Y-%m-%dT%H:%M:%S%.fZ", time_unit="us", time_zone="UTC")
-                for name in _TIMES
-            ),
+            *(_times(events[name]) for name in _TIMES),
             *(pl.col(name).fill_null(default) for name, default in _OMITTED.items()),
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pa.ArrowInvalid) as error:
         raise _NotCanonical from error
     if not all(events.select(_CONTRACT).row(0)):
         raise _NotCanonical
+    return events
+
+
+def _times(texts: pl.Series) -> pl.Series:
+    # Six times as fast as Polars, which knows many more ways to write a time.
+    return pl.Series(texts.name, texts.to_arrow().cast(pa.string()).cast(pa.timestamp("us", "UTC")))
+
+
+def _placed(
+    events: pl.DataFrame,
+    lines: np.ndarray[tuple[int], np.dtype[np.int64]],
+    partitions: np.ndarray[tuple[int], np.dtype[np.int32]],
+    offsets: np.ndarray[tuple[int], np.dtype[np.int64]],
+    timestamps_ms: np.ndarray[tuple[int], np.dtype[np.int64]],
+) -> pl.DataFrame:
+    """With the facts of the record of each."""
     record_time = pl.Series(np.repeat(timestamps_ms * 1000, lines))
     return events.with_columns(
         pl.Series("partition", np.repeat(partitions, lines)),
@@ -207,8 +224,8 @@ def _frame(
 
 def frame_of(events: Sequence[Event], partition: int, offsets: Sequence[int]) -> pl.DataFrame:
     """Events at hand as the columns that ``decode`` gives; ``record_time`` is their own ``received_at``."""
-    return _frame(
-        b"\n".join(map(encode, events)),
+    return _placed(
+        _rows(b"\n".join(map(encode, events))),
         np.ones(len(events), np.int64),
         np.full(len(events), partition, np.int32),
         np.array(offsets, np.int64),
@@ -231,8 +248,8 @@ def _strict(records: Iterable[KafkaRecord]) -> tuple[pl.DataFrame, list[PlacedRe
                 encoded.append(encode(outcome))
                 places.append((record.partition, record.offset, known_ms))
     partitions, offsets, timestamps = zip(*places, strict=True) if places else ((), (), ())
-    frame = _frame(
-        b"\n".join(encoded),
+    frame = _placed(
+        _rows(b"\n".join(encoded)),
         np.ones(len(encoded), np.int64),
         np.array(partitions, np.int32),
         np.array(offsets, np.int64),

@@ -191,6 +191,20 @@ def test_objects_under_the_canonical_header_are_read_as_objects() -> None:
     assert msgspec.json.decode(decoded.events["properties"][0]) == quoting
 
 
+@pytest.mark.parametrize(
+    "time", ["2026-01-05", "2026-01-05T11:00", "2026-01-05T11:00:00", "2026-01-05T11:00:00.5", "2026-01-05T11:00:00.5Z",
+             "2026-01-05T12:00:00+01:00", "2026-01-05 11:00:00Z", "2026-02-30T11:00:00Z", "2026-01-05T11:00:60Z",
+             "2026-01-05T24:00:00Z", "2026-01-05T11:00Z", "now"],
+)  # fmt: skip
+def test_a_time_written_otherwise_means_the_same_with_the_canonical_header_and_without(time: str) -> None:
+    line = msgspec.json.encode(
+        msgspec.to_builtins(event()) | {"occurred_at": time, "received_at": "2026-01-05T13:00:00Z"}
+    )
+    found = [decode([Record(line, headers)]) for headers in ((), CANONICAL)]
+    assert found[0].events["occurred_at"].to_list() == found[1].events["occurred_at"].to_list()
+    assert reasons(found[0]) == reasons(found[1])
+
+
 def test_numbers_under_the_canonical_header_are_no_ids() -> None:
     decoded = decode([Record(encode(event()).replace(b'"event_id":"e"', b'"event_id":5'), CANONICAL)])
     assert reasons(decoded) == [(0, "wrong_type", "event_id")]
