@@ -94,7 +94,7 @@ _COMMITS_TAKE = 0.2
 disk is slow, commits take longer, and fewer of them are made."""
 _MOST_INTERVALS = 5
 """Between two commits, however long one takes: a disk that was slow once must not keep events back for minutes."""
-_RECORDS_ARE_NO_GARBAGE = 200_000
+OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE = 200_000
 """So many more objects are made before Python looks for garbage among them.  By default it does after 700, and so looks
 through all records gathered again and again, of which none is ever in a cycle: a fifth of the worker's CPU time."""
 _JITTER = 0.1
@@ -585,7 +585,7 @@ def create_app(
 
 def run_worker(settings: WorkerSettings, ladder: Ladder, lake: Lake, *, loglevel: str = "WARN") -> None:
     """Run a worker until SIGTERM or SIGINT; leaves through ``SystemExit``."""
-    gc.set_threshold(_RECORDS_ARE_NO_GARBAGE)
+    gc.set_threshold(OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE)
     app = create_app(settings, ladder, lake)
     _Worker(app, loglevel=loglevel, redirect_stdouts=False, quiet=True).execute_from_commandline()
 

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from peers.workload import cache
 
+from stream.app import OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE
+
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 
@@ -117,6 +119,12 @@ def _digest(*files: Path) -> str:
 
 YESLADDER = Contender("Yesladder", partial(_ours, "yesladder_worker.py"))
 FLOOR = Contender("fetch + decode (floor)", partial(_ours, "floor.py"), finds_sessions=False)
+LEAN_FLOOR = Contender(
+    "fetch + decode, garbage as the worker",
+    partial(_ours, "floor.py"),
+    more=lambda: [str(OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE)],
+    finds_sessions=False,
+)
 FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.2)
 QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"))
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))
@@ -131,6 +139,7 @@ SPARK = Contender("Spark 4.1.1", partial(python_peer, "spark"), more=lambda: [st
 CONTENDERS = {
     "yesladder": YESLADDER,
     "floor": FLOOR,
+    "lean-floor": LEAN_FLOOR,
     "faust": FAUST,
     "quix": QUIX,
     "bytewax": BYTEWAX,
