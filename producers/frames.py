@@ -89,11 +89,15 @@ def _move(frame: FileFrame, by: int) -> None:
 
 def _rows(path: Path, read: Read, clock: Clock, progress: Progress, size: int = 10_000) -> Iterator[FileFrame]:
     frame = FileFrame(path)
-    for found in read(path, clock, progress):
-        frame.add(found, len(frame))
-        if len(frame) == size:
-            yield frame
-            frame = FileFrame(path)
+    try:
+        for found in read(path, clock, progress):
+            frame.add(found, len(frame))
+            if len(frame) == size:
+                yield frame
+                frame = FileFrame(path)
+    except FAULTS:
+        yield frame
+        raise
     yield frame
 
 

@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -166,7 +167,8 @@ class Assignment:
         self.last_input[partition] = now
         self.records.extend(batch.records)
         # A record carries several events; their number is only known after decoding, their size tells enough.
-        self.events += sum(1 + len(record.value or b"") // 512 for record in batch.records)
+        size = sum(map(len, filter(None, map(attrgetter("value"), batch.records))))
+        self.events += max(len(batch.records), size // 512)
 
     def lost(self, elapsed_s: float, patience_s: float) -> list[int]:
         """Partitions of which a fetch is still on its way although none has come for so long.  To be asked again and

@@ -51,9 +51,10 @@ class OpenIds:
         """``take``, by the ids themselves."""
         # Of two open events with one id the watermark has passed the earlier one: the later one counts.
         time_of: dict[str, int] = {}
-        for frame in held:
-            same = frame.lazy().filter(pl.col("event_id").is_in(ids.implode()))
-            for event_id, first in same.select("event_id", pl.col("occurred_at").to_physical()).collect().iter_rows():
+        if held:  # in one query: there may be hundreds of frames
+            everything = pl.concat([frame[["event_id", "occurred_at"]] for frame in held])
+            same = everything.filter(pl.col("event_id").is_in(ids.implode()))
+            for event_id, first in zip(same["event_id"], same["occurred_at"].to_physical(), strict=True):
                 time_of[event_id] = max(first, time_of.get(event_id, first))
         duplicate = [False] * len(ids)
         for row, event_id in enumerate(ids):

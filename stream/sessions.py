@@ -283,10 +283,12 @@ class Sessioniser:
         closed = at[order[starts + lengths - 1]] + self._cuts.gap < boundary[partition[order[starts]]]
         is_open = np.ones(len(events), bool)
         is_open[order] = np.repeat(~closed, lengths)
-        for state, own, is_own_open in zip(
-            states, final, np.split(is_open, np.cumsum([*map(len, final)])), strict=False
-        ):
-            state.carried, state.released = own.filter(pl.Series(is_own_open)), []
+        ends = np.cumsum([*map(len, final)])
+        for state, own, is_own_open in zip(states, final, np.split(is_open, ends[:-1]), strict=True):
+            kept = own.filter(pl.Series(is_own_open))
+            # Each piece keeps the text of its whole batch alive, as long as one of its events is open.
+            state.carried = _compact([kept]) if kept.n_chunks() > _FRAMES_PER_SLOT else kept
+            state.released = []
         if not closed.any():
             return SESSION_COLUMNS.empty_table()
         starts, lengths, capped = starts[closed], lengths[closed], capped[closed]
@@ -294,6 +296,8 @@ class Sessioniser:
         starts, lengths = starts[by_name], lengths[by_name]
         own = np.cumsum(lengths) - lengths
         rows = order[np.repeat(starts - own, lengths) + np.arange(int(lengths.sum()))]
+        if is_open.any():  # nothing is asked of what stays open: it will be when it closes
+            events, rows = events.filter(pl.Series(~is_open)), (np.cumsum(~is_open) - 1)[rows]
         made = SessionRows(events, self._marks, self._ladder.name, self._source)
         return made.of(rows, own, capped[by_name])
 

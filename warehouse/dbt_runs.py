@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ladder.errors import YesladderError
 from warehouse.garbage import uncollected
-from warehouse.parsed_project import keep_parsed, read_parsed
+from warehouse.parsed_project import ParsedProject
 
 THREADS = 2
 
@@ -60,10 +60,11 @@ def prepare(work: Path, engine: Engine = "duckdb") -> None:
         # Of the database only the name is parsed, which is always the same.
         output = _duckdb(Path("marts.duckdb")) if engine == "duckdb" else _SPARK
         profile = json.dumps(output)
-        manifest = read_parsed(project_folder(), profile)
+        kept = ParsedProject(project_folder(), profile, work)
+        manifest = kept.read()
         if manifest is None:
             manifest = _checked(dbtRunner().invoke(["parse", *_arguments(output, work)])).result
-            keep_parsed(manifest, project_folder(), profile)
+            kept.keep(manifest)
         _manifests[engine] = manifest
 
 

@@ -88,11 +88,13 @@ class Lake(AppendableLake):
         names = sorted(Path(file).relative_to(folder).as_posix() for file in gone)
         self._still_current(table, handle, names)
         with self.writing():
-            written = Written(
-                [self._write(table, part.rows, part.landed, now, part.standing) for part in parts if part.rows.num_rows]
-            )
-            for action in written.added:
-                action.data_change = not rearranges
+            written = Written()
+            for part in parts:
+                if part.rows.num_rows:
+                    self._upkeep.renew()
+                    action = self._write(table, part.rows, part.landed, now, part.standing)
+                    action.data_change = not rearranges
+                    written.added.append(action)
             at = now if clock is None else clock()
             if self.store is None:
                 for file in gone:

@@ -114,7 +114,10 @@ class AppendableLake(ReadableLake):
 
     def added(self, name: str, rows: pa.Table, now: datetime) -> Written:
         """Rows, written as one file (of none, none)."""
-        return Written([self._write(name, rows, now.astimezone(UTC).date(), now)] if rows.num_rows else [])
+        written = Written()
+        if rows.num_rows:
+            written.added.append(self._write(name, rows, now.astimezone(UTC).date(), now))
+        return written
 
     def _write(self, name: str, rows: pa.Table, landed: date, now: datetime, standing: str = "") -> AddAction:
         """One Parquet file, there for good before the log can name it (Delta's own writer does not fsync).

@@ -36,9 +36,9 @@ class Part(NamedTuple):
 
 @dataclass
 class Written:
-    """Files that are there and not in the log yet, begun when this was made."""
+    """Files that are not in the log yet; this is made before the first of them is begun, so that its age is theirs."""
 
-    added: list[AddAction]
+    added: list[AddAction] = field(default_factory=list)
     _monotonic: float = field(default_factory=time.monotonic)
     _wall: float = field(default_factory=time.time)
 

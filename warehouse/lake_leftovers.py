@@ -46,7 +46,10 @@ def leftovers(lake: ReadableLake) -> list[Leftover]:
     current = _current(lake)
     since: dict[str, datetime] = {}
     for note in store.list(_REMOVED):
-        told = json.loads(store.get(note.name))
+        try:
+            told = json.loads(store.get(note.name))
+        except FileNotFoundError:  # another machine's vacuum came first
+            continue
         at = datetime.fromisoformat(told["at"])
         for file in told["files"]:
             since[file] = max(at, since.get(file, at))
@@ -79,7 +82,10 @@ def delete(lake: ReadableLake, names: Collection[str]) -> None:
         list(threads.map(store.delete, names))
     gone = frozenset(names)
     for note in store.list(_REMOVED):
-        told = json.loads(store.get(note.name))
+        try:
+            told = json.loads(store.get(note.name))
+        except FileNotFoundError:
+            continue
         if all(file in gone or store.look(file) is None for file in told["files"]):
             store.delete(note.name)
 

@@ -79,7 +79,7 @@ class Logs:
         if store is None and (unquote(str(root)) != str(root) or "\\" in str(root)):
             raise UsageError(f"{root}: Delta cannot name a folder with a backslash or %20 and its like; take another")
         for name, schema in TABLES.items():
-            if not self._has(name):
+            if not self._has(name, FIRST_CONTACT):
                 self._make(name, schema)
 
     def versions(self) -> dict[str, int]:
@@ -190,7 +190,7 @@ class Logs:
             if becomes is None or becomes == was:
                 return was
             try:
-                self.commit_log(handle, table, Written([]), {app: becomes})
+                self.commit_log(handle, table, Written(), {app: becomes})
                 return becomes
             except CommitFailedError as error:
                 if attempt.is_last:
@@ -214,12 +214,12 @@ class Logs:
         """What Delta needs to reach the tables."""
         return None if self.store is None else dict(self.store.options)
 
-    def _has(self, name: str) -> bool:
+    def _has(self, name: str, patience: Mapping[str, str] | None = None) -> bool:
+        options = self.options()
+        if options is not None and patience is not None:
+            options = {**patience, **options}
         try:
-            options = self.options()
-            return DeltaTable.is_deltatable(
-                self.at(name), storage_options=None if options is None else FIRST_CONTACT | options
-            )
+            return DeltaTable.is_deltatable(self.at(name), storage_options=options)
         except (DeltaError, OSError) as error:
             raise unreachable(self.at(name), error) from None
 

@@ -28,7 +28,8 @@ _ATTEMPTS = 8
 """Of a request, with pauses that double: a store that says SlowDown for half a minute is waited for."""
 
 _PUTS = 3
-"""Of one object in parts, each of their requests tried ``_ATTEMPTS`` times or more."""
+"""Of one object in parts, each of their requests tried as often as Delta's client does."""
+_PARTS_ARE_GONE = re.compile(r"NoSuchUpload|InvalidBlockList|\b404\b")
 
 FIRST_CONTACT = {
     "max_retries": "4",
@@ -43,15 +44,15 @@ that nobody answers.  From then on its own patience holds, which is minutes."""
 
 _FAULTS = (
     (
-        r"\b40[13]\b|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|169\.254\.169\.254",
+        r"(?<![\w./-])40[13]\b(?!\.\d)|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|169\.254\.169\.254",
         "it wants credentials, and those in the environment are none or not accepted",
     ),
-    (r"NoSuchBucket|\b404\b", "there is no such bucket or container"),
+    (r"NoSuchBucket|(?<![\w./-])404\b(?!\.\d)", "there is no such bucket or container"),
     (
         r"\(Connect\)|timed? ?out|dns error|[Cc]onnection|CURL",
         "nobody answers; is it up, and the address right?",
     ),
-    (r"\b50[0-9]\b|SlowDown", "the store itself is in trouble; try again later"),
+    (r"(?<![\w./-])50[0-9]\b(?!\.\d)|SlowDown", "the store itself is in trouble; try again later"),
 )
 """What a client says, and whose fault that is; the first that fits."""
 
@@ -73,7 +74,7 @@ class ObjectStore:
     """The folder at ``url``.  ``options``: as Delta's object stores take them; ``AWS_ENDPOINT_URL`` for another S3.
 
     Raises ``UsageError`` for an address that is none.  Methods raise ``YesladderError`` where the store cannot be
-    reached or refuses; an error is not tried again after that, ``_ATTEMPTS`` were made.
+    reached or refuses: it was asked several times then.
     """
 
     def __init__(self, url: str, options: Mapping[str, str] | None = None) -> None:
@@ -112,8 +113,8 @@ class ObjectStore:
                 stream.write(data)
                 stream.close()
                 return
-            except OSError:
-                if tried == _PUTS:
+            except OSError as error:
+                if tried == _PUTS or not _PARTS_ARE_GONE.search(str(error)):
                     raise
 
     def get(self, name: str) -> bytes:

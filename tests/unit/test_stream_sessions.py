@@ -175,6 +175,17 @@ def test_an_event_within_the_lateness_still_prolongs_a_session_that_is_over_by_i
     assert contents(stream.rest()) == [["a", "b"], ["x"]]
 
 
+def test_a_session_that_goes_on_and_on_keeps_no_piece_of_each_batch_that_came_meanwhile() -> None:
+    stream = Stream()
+    for n in range(100):
+        stream.add(event(10 * n, f"long{n}", "long"), *(event(10 * n, f"{n}.{v}", f"{n}.{v}") for v in range(3)))
+        stream.closed()
+    (state,) = stream.sessioniser._partitions.values()
+    assert state.carried is not None
+    assert state.carried.n_chunks() <= 17
+    assert [row["events"] for row in stream.rest() if row["visitor_id"] == "long"] == [100]
+
+
 def test_a_partition_without_events_has_nothing_to_say() -> None:
     sessioniser = Sessioniser(LADDER, "s")
     sessioniser.restore(0, Snapshot(None, frame_of([], 0, []).select(HELD)))

@@ -203,6 +203,35 @@ def test_a_commit_that_slept_through_its_time_is_given_up(lake: Lake, monkeypatc
     assert lake.files("events") == []
 
 
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_commit_of_a_file_that_was_long_on_its_way_is_given_up(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, replaces: bool
+) -> None:
+    rows = event_rows(seeded_events(1, 1))
+    if replaces:
+        lake.append("events", rows, now=NOW)
+    before, store, began = lake.files("events"), lake.store, time.time()
+    assert store is not None
+    put = store.put
+
+    def slow(name: str, data: bytes) -> None:
+        put(name, data)
+        if name.endswith(".parquet"):
+            monkeypatch.setattr(time, "time", lambda: began + 1900)
+
+    monkeypatch.setattr(store, "put", slow)
+
+    def commit() -> None:
+        if replaces:
+            lake.replace("events", before, [Part(NOW.date(), rows)], rearranges=True, now=NOW)
+        else:
+            lake.append("events", rows, now=NOW)
+
+    with pytest.raises(YesladderError, match="nothing was committed"):
+        commit()
+    assert lake.files("events") == before
+
+
 @in_each
 def test_a_machine_that_slept_between_its_last_look_and_its_put_names_no_file_that_was_deleted_meanwhile(
     server: Server, lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
