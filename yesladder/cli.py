@@ -16,6 +16,7 @@ from rich.console import Console
 
 from ladder.errors import UsageError, YesladderError
 from yesladder.alerting import alerts
+from yesladder.allocator import keep_freed_pages
 from yesladder.asking import after_yes, hesitation, leaps, momentum, too_soon
 from yesladder.auditing import audit
 from yesladder.climbing import standing, tiers, value_first
@@ -186,6 +187,8 @@ def worker(drain: bool, log_level: str, **options: Any) -> None:
 
     Example: yesladder worker --brokers localhost:9092 --ladder ladders/shop.toml
     """
+    keep_freed_pages()
+
     from producers.topics import ensure_step_minutes, ensure_topic
     from stream.app import WorkerSettings, run_worker
 

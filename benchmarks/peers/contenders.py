@@ -20,6 +20,7 @@ from pathlib import Path
 from peers.workload import cache
 
 from stream.app import OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE
+from yesladder import allocator
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -120,13 +121,13 @@ def _digest(*files: Path) -> str:
 YESLADDER = Contender("Yesladder", partial(_ours, "yesladder_worker.py"))
 FLOOR = Contender("fetch + decode (floor)", partial(_ours, "floor.py"), finds_sessions=False)
 LEAN_FLOOR = Contender(
-    "fetch + decode, garbage as the worker",
-    partial(_ours, "floor.py"),
+    "fetch + decode, tuned as the worker",
+    lambda: ["env", "=".join(allocator.SETTING), *_ours("floor.py")],
     more=lambda: [str(OBJECTS_BEFORE_A_LOOK_FOR_GARBAGE)],
     finds_sessions=False,
 )
 FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.1)
-QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.1)
+QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.3)
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))
 KAFKA_STREAMS = Contender("Kafka Streams 4.3.1", partial(java_peer, "kafka_streams", "Sessions"))
 _FLINK_OPENS = [  # what Flink's own start script opens to it

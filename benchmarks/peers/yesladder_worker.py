@@ -12,18 +12,19 @@ import threading
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-import polars as pl
-import pyarrow as pa
 from peers.running import BEGUN, ENDED, WRITTEN
-from workload import LADDER
 
-from ladder.connection import KafkaConnection
-from ladder.tables import Position
-from stream import app as stream_app, checkpoint
-from warehouse.lake import Lake
-from warehouse.lake_claim import Claim
+from yesladder.allocator import keep_freed_pages
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ladder.tables import Position
+    from stream import checkpoint
+    from warehouse.lake import Lake
+    from warehouse.lake_claim import Claim
 
 
 class _Telling:
@@ -47,6 +48,8 @@ class _Telling:
             self._write_found()
 
     def _write_found(self) -> None:
+        import polars as pl
+
         milliseconds = (pl.col(name).dt.epoch("ms").alias(name) for name in ("started_at", "ended_at"))
         sessions = self._lake.scan("sessions").select("visitor_id", *milliseconds, "events").collect()
         sessions.write_csv(self._found, include_header=False)
@@ -62,10 +65,18 @@ class _TellingLake:
     def claim(self, source: str, partitions: Collection[int]) -> checkpoint.Claim:
         claim = self._lake.claim(source, partitions)
         print(BEGUN, flush=True)
-        return cast(checkpoint.Claim, _Telling(claim, self._lake, self._expected, self._found))
+        return cast("checkpoint.Claim", _Telling(claim, self._lake, self._expected, self._found))
 
 
 def main(brokers: str, topic: str, sessions: str, records: str, found: str, folder: str) -> None:
+    keep_freed_pages()  # as the command does, before Polars is imported
+
+    from workload import LADDER
+
+    from ladder.connection import KafkaConnection
+    from stream import app as stream_app
+    from warehouse.lake import Lake
+
     settings = stream_app.WorkerSettings(
         KafkaConnection(brokers), topic=topic, group=f"yesladder-{os.getpid()}", idle_after=None,
         session_timeout=timedelta(seconds=2), web_port=0, data_dir=Path(folder) / "worker",
