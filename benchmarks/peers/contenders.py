@@ -127,7 +127,7 @@ LEAN_FLOOR = Contender(
     finds_sessions=False,
 )
 FAUST = Contender("plain Faust", partial(_ours, "plain_faust.py"), share=0.1)
-QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.3)
+QUIX = Contender("Quix Streams 3.28.1", partial(python_peer, "quix"), share=0.1)
 BYTEWAX = Contender("Bytewax 0.21.1", partial(python_peer, "bytewax"))
 KAFKA_STREAMS = Contender("Kafka Streams 4.3.1", partial(java_peer, "kafka_streams", "Sessions"))
 _FLINK_OPENS = [  # what Flink's own start script opens to it
