@@ -36,8 +36,8 @@ FIGURES = {
     figure.name: figure
     for figure in (
         Figure("collector", 55_851, "events/s a collector", "collector.md", "collector, 10 a body | 55,851"),
-        Figure("worker", 7.7, "CPU s of a worker a million events", "scale_out.md", "| 1 | 53,106 | 7.7"),
-        Figure("commit", 19.4, "ms of a commit of one table", "scale_out.md", "| 1 | 147.0 | 2.1 | 0.000 | 19.4"),
+        Figure("worker", 9.2, "CPU s of a worker a million events", "peers.md", "| **Yesladder** | 108,342"),
+        Figure("commit", 5.6, "ms of a commit of one table", "scale_out.md", "| 8 | 970.0 | 26.0 | 0.075 | 5.6"),
         Figure("memory", 683, "bytes of memory an open event", "open_state.md", "| 1,000,000 | 331,968 | 683"),
         Figure(
             "take_over",
