@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ HURRIED = {"backoff_config.init_backoff": "20ms", "backoff_config.max_backoff": 
 
 
 @dataclass
-class Server:
+class Server(ABC):
     """A running server.  ``endpoint``: its address; ``scheme``: of the addresses of what lies there."""
 
     endpoint: str
@@ -40,9 +41,9 @@ class Server:
     _folders: Iterator[int] = field(default_factory=itertools.count)
 
     @property
+    @abstractmethod
     def options(self) -> dict[str, str]:
         """How a store is told to go there."""
-        raise NotImplementedError
 
     def url(self) -> str:
         """A folder that nobody else has."""

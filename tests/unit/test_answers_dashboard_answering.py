@@ -89,47 +89,48 @@ def test_more_questions_than_may_wait_are_turned_away(desk: Desk) -> None:
     asyncio.run(ask())
 
 
-def test_who_asks_again_gets_the_answer_to_the_same_look(shown: Desk) -> None:
-    go_on = threading.Event()
-    looks: list[int] = []
+class SlowLook:
+    """Finds something once it is told to go on.  ``times``: how often it was asked to."""
 
-    def find() -> bytes:
-        looks.append(1)
-        go_on.wait(5)
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.times = 0
+
+    def __call__(self) -> bytes:
+        self.times += 1
+        self.go_on.wait(5)
         return b"found"
+
+
+def test_who_asks_again_gets_the_answer_to_the_same_look(shown: Desk) -> None:
+    look = SlowLook()
 
     async def ask() -> bytes:
         for _ in range(2):
             with pytest.raises(StillLookingError) as told:
-                await shown.ask("q", find, lane="slow", at_once_s=0.01)
+                await shown.ask("q", look, lane="slow", at_once_s=0.01)
             assert 0.005 < told.value.seconds < 4
-        go_on.set()
-        return await shown.ask("q", find, lane="slow", at_once_s=5)
+        look.go_on.set()
+        return await shown.ask("q", look, lane="slow", at_once_s=5)
 
     assert asyncio.run(ask()) == b"found"
-    assert looks == [1]
+    assert look.times == 1
 
 
 def test_two_who_ask_at_the_same_moment_have_one_answer_looked_for(shown: Desk) -> None:
-    go_on = threading.Event()
-    looks: list[int] = []
-
-    def find() -> bytes:
-        looks.append(1)
-        go_on.wait(5)
-        return b"found"
+    look = SlowLook()
 
     async def ask() -> list[bytes | BaseException]:
-        early = [shown.ask("q", find, lane="slow", at_once_s=0.05) for _ in range(2)]
+        early = [shown.ask("q", look, lane="slow", at_once_s=0.05) for _ in range(2)]
         told = await asyncio.gather(*early, return_exceptions=True)
         assert [type(one) for one in told] == [StillLookingError, StillLookingError]
-        late = [asyncio.create_task(shown.ask("q", find, lane="slow", at_once_s=5)) for _ in range(2)]
+        late = [asyncio.create_task(shown.ask("q", look, lane="slow", at_once_s=5)) for _ in range(2)]
         await asyncio.sleep(0)
-        go_on.set()
+        look.go_on.set()
         return await asyncio.gather(*late)
 
     assert asyncio.run(ask()) == [b"found", b"found"]
-    assert looks == [1]
+    assert look.times == 1
 
 
 def test_who_waits_for_a_look_that_too_many_others_crowd_out_is_told_so(shown: Desk) -> None:
